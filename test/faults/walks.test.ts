@@ -179,6 +179,49 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ['submit/domain.ts', 'return withDomain(mailbox, aLabels(mailbox.domain));', 'return mailbox;'],
   ],
   [
+    'nodemailer takes what is uncertain for a lost connection',
+    'nodemailer hears what became of a message',
+    ['library/nodemailer/error.ts', "uncertain: 'EUNCERTAIN'", "uncertain: 'ECONNECTION'"],
+  ],
+  [
+    'nodemailer has errors without retry',
+    'nodemailer hears what became of a message',
+    ['library/nodemailer/error.ts', '    retry,\n  });', "    retry: 'safe',\n  });"],
+  ],
+  [
+    'nodemailer counts no dots',
+    'nodemailer hears what became of a message',
+    ['library/nodemailer/content.ts', '=== LF && octets[next] === DOT', '=== LF && octets[next] === CR'],
+  ],
+  [
+    'a stream of nodemailer that failed has ended',
+    'content that failed is sent to nobody',
+    [
+      'library/nodemailer/content.ts',
+      '      this.#failed = { error };\n      throw error;',
+      '      return { done: error !== null, value: NOTHING };',
+    ],
+  ],
+  [
+    'a pool of nodemailer is closed over what is composed',
+    'only mistakes are usage',
+    ['library/nodemailer/transport.ts', '      if (this.#isForced) throw poolClosed();\n', ''],
+  ],
+  [
+    'a signal of nodemailer ends nothing',
+    'a signal is obeyed in time',
+    [
+      'library/nodemailer/transport.ts',
+      'octets, { signal, progress }));\n    } finally {\n      this',
+      'octets, { progress }));\n    } finally {\n      this',
+    ],
+  ],
+  [
+    'nodemailer has no word for DSN',
+    'what is asked for is said where it is understood',
+    ['library/nodemailer/mail.ts', 'own ?? data.dsn ?? defaultDsn', 'own ?? defaultDsn'],
+  ],
+  [
     'QUIT waits as long as the server likes',
     'QUIT waits a second',
     ['transport/driver.ts', 'setTimeout(() => this.destroy(), FAREWELL)', 'setTimeout(() => this.destroy(), 40 * FAREWELL)'],
@@ -207,6 +250,42 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ],
   ],
 ];
+
+/** Faults that only sockets show. */
+const TLS_FAULTS: typeof FAULTS = [
+  [
+    'TLS that is required is done without',
+    'nothing goes in clear where TLS must be',
+    ['smtp/client/session.ts', "if (!secured && plan.tls === 'required')", "if (!secured && plan.tls === 'implicit')"],
+  ],
+  [
+    'STARTTLS that is offered is passed over',
+    'nothing goes in clear where TLS must be',
+    ['smtp/client/session.ts', "if (!secured && plan.tls !== 'off' && offers", "if (!secured && plan.tls === 'required' && offers"],
+  ],
+  [
+    'a certificate is not looked at',
+    'a stranger is told nothing',
+    ['transport/tls/tls.ts', 'const reason = distrust(peer, chain, attempt, anchors);', 'const reason = null as string | null;'],
+  ],
+  [
+    'a certificate that is wrong is a broken handshake',
+    'TLS fails by its own code',
+    ['smtp/client/classify.ts', "certificate: 'tls-certificate'", "certificate: 'tls-handshake'"],
+  ],
+  [
+    'TLS is not told of',
+    'an outcome tells of TLS',
+    ['library/outcome.ts', 'tls: tls && { cipher: tls.cipher, verified: tls.verified },', 'tls: null,'],
+  ],
+];
+
+for (const [what, check, ...changes] of TLS_FAULTS)
+  test(`walks on sockets find it when ${what}: ${check}`, () =>
+    within(60_000, async () => {
+      const { findOnLoopback } = await load(changes);
+      assert.ok(await findOnLoopback(check, 5), 'not found');
+    }));
 
 for (const [what, check, ...changes] of FAULTS)
   test(`walks find it when ${what}: ${check}`, async () => {

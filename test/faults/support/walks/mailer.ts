@@ -48,7 +48,13 @@ export function openMailer(
     grace: GRACE,
     debug: true,
     logger: { debug } as never,
-    ...(tls === undefined || tls.mode === 'off' ? { ignoreTLS: true } : {}),
+    ...(protocol === 'submissions:' ? { secure: true } : {}),
+    ...(tls === undefined || tls.mode === 'off'
+      ? { ignoreTLS: true }
+      : {
+          ...(tls.mode === 'required' ? { requireTLS: true } : { opportunisticTLS: true }),
+          tls: { ca: tls.ca as string, servername: tls.serverName as string },
+        }),
     ...(user === undefined ? {} : { auth: { user, pass: password, allowPlaintext: true } }),
     ...(socket === undefined
       ? {}

@@ -48,6 +48,13 @@ const fromOf = ({ plan }: Sent): string => spoken(senderOf(plan));
 const takenOf = (sent: Sent, { taken }: Walked) => taken.filter(({ from }) => from === fromOf(sent));
 const reachedBy = (sent: Sent, walk: Walked): string[] => takenOf(sent, walk).flatMap(({ recipients }) => recipients);
 const serversOf = ({ plan }: Ran, walk: Walked): ServerPlan[] => plan.servers.map((at) => walk.plan.servers[at] as ServerPlan);
+const tlsOf = (host: string, { plan }: Walked) => plan.servers.find(({ name }) => name === host)?.tls;
+/** Where the server does not come to TLS, or is not who it should be. */
+const TLS_CODES: Partial<Record<string, Failure['code']>> = {
+  stripped: 'starttls-missing',
+  broken: 'tls-handshake',
+  stranger: 'tls-certificate',
+};
 const isEightBit = (octets: string): boolean => /[\x80-\xff]/.test(octets);
 /** The servers say which reply belongs to what; where one said too much, nobody can. */
 const isInStep = (sent: Sent, { conversations }: Walked): boolean =>
@@ -156,8 +163,12 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
 }
 
 /** True where the call is a mistake of the program. */
-const isMistake = ({ made, isSecond, isLate }: Sent): boolean =>
-  isLate || (isSecond && !made.isRepeatable) || ['spent', 'empty', 'half', 'null', 'number', 'moved'].includes(made.plan.flaw ?? '');
+const isMistake = ({ made, plan, isSecond, isLate }: Sent): boolean =>
+  isLate ||
+  // It needs a certificate that is verified.
+  plan.wants.requireTls === true ||
+  (isSecond && !made.isRepeatable) ||
+  ['spent', 'empty', 'half', 'null', 'number', 'moved'].includes(made.plan.flaw ?? '');
 
 const RETRIES: Readonly<Record<Failure['code'], readonly Failure['retry'][]>> = {
   resolve: ['safe'],
@@ -326,7 +337,10 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   ],
   [
     'only what is at fault fails as input',
-    ofEachFailed(({ code, message }, { made }) => (code === 'input' && made.fate === 'arrives' ? message : null)),
+    ofEachFailed(({ code, message }, { made }, { isVirtual }) =>
+      // In real time a process that had to wait has been silent.
+      code === 'input' && made.fate === 'arrives' && (isVirtual || !message.includes('timeouts.input')) ? message : null,
+    ),
   ],
   [
     'mistakes are usage',
@@ -397,7 +411,11 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   ],
   ['attempts are told', ofEach((sent, walk) => (sent.outcome === null ? null : isAttempted(sent.outcome, sent, walk)))],
   ['what has no fault arrives', ofEachFailed(({ code, message }, sent, walk) => (mustArrive(sent, walk) ? `${code}: ${message}` : null))],
-  ['content is closed', ofEach(({ made }) => (made.isClosed() ? null : 'it is open'))],
+  // One that was used before is somebody else's, and ends in its own time.
+  [
+    'content is closed',
+    ofEach(({ made }, { isVirtual }) => (made.isClosed() || (!isVirtual && made.plan.flaw === 'spent') ? null : 'it is open')),
+  ],
   [
     'eight bits go only where they may',
     ofEach((sent, walk) => {
@@ -456,6 +474,50 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
         ? `${lacks}: ${message}`
         : null;
     }),
+  ],
+  [
+    'nothing goes in clear where TLS must be',
+    (walk) => {
+      const wrong = walk.conversations.find(
+        ({ terms, wasInClear, hasOfferedTls }) =>
+          wasInClear && !walk.isVirtual && (tlsOf(terms.name, walk)?.mode === 'required' || hasOfferedTls),
+      );
+      return wrong ? `${wrong.terms.name}, ${JSON.stringify(tlsOf(wrong.terms.name, walk))}: ${wrong.told.join(', ')}` : null;
+    },
+  ],
+  [
+    'a stranger is told nothing',
+    ofEach((sent, walk) => {
+      const { kind } = sent.program.plan;
+      const stranger = walk.conversations.find(({ terms, mails }) => {
+        const tls = tlsOf(terms.name, walk);
+        // opportunisticTLS of nodemailer looks at no certificate.
+        return tls?.kind === 'stranger' && mails.includes(fromOf(sent)) && !(kind === 'nodemailer' && tls.mode === 'opportunistic');
+      });
+      // One that refused EHLO offered no TLS.
+      return stranger && !walk.isVirtual && stranger.isSecured ? `${stranger.terms.name} heard of it` : null;
+    }),
+  ],
+  [
+    'TLS fails by its own code',
+    ofEachFailed(({ code, message }, sent, walk) => {
+      const servers = serversOf(sent.program, walk);
+      const [first] = servers;
+      const wanted = first?.tls && (first.tls.mode === 'required' || first.tls.kind !== 'stripped') ? TLS_CODES[first.tls.kind] : undefined;
+      const isSame = servers.every(({ tls, faults }) => faults === 0 && tls?.kind === first?.tls?.kind && tls?.mode === first?.tls?.mode);
+      if (walk.isVirtual || !isSame || sent.program.plan.kind === 'nodemailer') return null;
+      const isOfTls = code.startsWith('tls-') || code === 'starttls-missing';
+      if (wanted === undefined) return isOfTls ? `${code}: ${message}` : null;
+      return isOfTls && code !== wanted ? `${code}, not ${wanted}: ${message}` : null;
+    }),
+  ],
+  [
+    'an outcome tells of TLS',
+    ofEachAccepted(({ server }, sent, walk) =>
+      sent.program.plan.kind !== 'nodemailer' && takenOf(sent, walk).some(({ isSecured }) => isSecured !== (server.tls !== null))
+        ? `${JSON.stringify(server.tls)}`
+        : null,
+    ),
   ],
   ['the client keeps to the protocol', ({ conversations }) => conversations.flatMap(({ wrongs }) => wrongs)[0] ?? null],
   [

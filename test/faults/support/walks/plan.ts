@@ -17,6 +17,16 @@ export interface ServerPlan extends HostTerms {
   readonly hasAuth: boolean;
   /** The share of connections that do not come about. */
   readonly refuses: number;
+  /** On sockets alone, because a handshake takes no virtual time. */
+  readonly tls: TlsPlan | null;
+}
+
+/** What a server makes of TLS: it offers STARTTLS, begins with TLS, refuses STARTTLS, says nothing of it, breaks the handshake, or has another's certificate. */
+const TLS_KINDS = ['offered', 'implicit', 'refused', 'stripped', 'broken', 'stranger'] as const;
+export interface TlsPlan {
+  readonly kind: (typeof TLS_KINDS)[number];
+  /** What the programs ask for. */
+  readonly mode: 'required' | 'opportunistic';
 }
 
 export interface MessagePlan {
@@ -119,6 +129,14 @@ const besides = (seed: number): Dice => new Dice(seed ^ 0x5bd1e995);
 const some = <T>(dice: Dice, share: number, values: readonly T[]): T[] => values.filter(() => dice.isIn(share));
 const seedOf = (dice: Dice): number => dice.below(2 ** 31);
 
+function drawTls(dice: Dice, lmtp: boolean): TlsPlan | null {
+  if (dice.isIn(0.5)) return null;
+  const drawn = dice.isIn(0.6) ? 'offered' : dice.one(TLS_KINDS);
+  // No URL of LMTP says it.
+  const kind = drawn === 'implicit' && lmtp ? 'offered' : drawn;
+  return { kind, mode: kind === 'implicit' || dice.isIn(0.6) ? 'required' : 'opportunistic' };
+}
+
 function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): ServerPlan {
   const isBad = !isFair && dice.isIn(0.7);
   const faults = isBad ? dice.one([0.01, 0.03, 0.1]) : 0;
@@ -150,6 +168,7 @@ function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): 
     isRude: dice.isIn(0.1),
     hasAuth,
     refuses: isBad ? dice.one([0, 0.05, 0.3]) : 0,
+    tls: drawTls(besides(seed + 1), lmtp),
   };
 }
 
@@ -259,7 +278,7 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
 
 /** Shapes that nodemailer takes as a whole message, and what of theirs it hands over. */
 const RAW: readonly Shape[] = ['text', 'octets', 'readable', 'passthrough', 'from'];
-const RAW_FLAWS: readonly Flaw[] = ['throws', 'dies', 'silent', 'spent'];
+const RAW_FLAWS: readonly Flaw[] = ['throws', 'dies', 'silent'];
 
 /** The same program through nodemailer, which knows one server, and no word for some of what a message may want. */
 function withNodemailer(program: ProgramPlan): ProgramPlan {

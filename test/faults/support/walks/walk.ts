@@ -478,21 +478,35 @@ export async function findByCheck(
 /** Runs several walks at once on sockets of loopback, in real time; as `runWalk`, and nothing is left out. */
 export async function runOnLoopback(seeds: readonly number[], tally: Tally): Promise<string | null> {
   const plan = drawTogether(seeds, 10);
+  const all = await runTogether(plan);
+  count(tally, all);
+  const [breach] = findBreaches(all);
+  return breach === undefined ? null : report(plan.seed, breach, plan, all);
+}
+
+async function runTogether(plan: WalkPlan): Promise<Walked> {
   const ears = listen();
   const ground = await openLoopback(plan.servers);
   try {
     const walk = new Walk(plan, ground, () => performance.now());
     await walk.run();
     await ground.settle();
-    const all = walked(walk, ground, ears, false, 0);
-    count(tally, all);
-    const [breach] = findBreaches(all);
-    return breach === undefined ? null : report(plan.seed, breach, plan, all);
+    return walked(walk, ground, ears, false, 0);
   } finally {
     await ground.stop();
     ears.stop();
   }
 }
+
+/** Runs walks on loopback, some at a time, until a check fails that has this name. */
+export async function findOnLoopback(check: string, times: number): Promise<boolean> {
+  for (let first = 1; first <= times * FEW; first += FEW) {
+    const seeds = Array.from({ length: FEW }, (_, i) => first + i);
+    if (findBreaches(await runTogether(drawTogether(seeds, 10))).some((each) => each.check === check)) return true;
+  }
+  return false;
+}
+const FEW = 10;
 
 /** A digest of a walk, by which two runs of it can be compared. */
 export async function digest(seed: number): Promise<string> {

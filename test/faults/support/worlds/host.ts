@@ -40,6 +40,10 @@ export interface HostTerms {
   readonly picky?: number;
   /** QUIT has no answer. */
   readonly isRude?: boolean;
+  /** STARTTLS has no other answer than this. */
+  readonly refusesTls?: string;
+  /** Whoever has the stream makes the handshake, and calls `secured`. */
+  readonly isSecuredApart?: boolean;
 }
 
 export type Kind = 'refuse' | 'farewell' | 'close' | 'reset' | 'stall' | 'late' | 'drip' | 'garbage' | 'misplaced' | 'extra' | 'early';
@@ -74,6 +78,8 @@ export class Conversation {
   isCommitted = false;
   /** Credentials or a message began without TLS. */
   wasInClear = false;
+  /** The host announced STARTTLS, and so nothing of a message may go in clear. */
+  hasOfferedTls = false;
   #isSecured = false;
   /** Commands that came, in order, and what was said to them. */
   readonly told: string[] = [];
@@ -156,6 +162,16 @@ export class Conversation {
     this.stream.on('error', () => {}).on('close', () => clearTimeout(this.#idle));
     this.#act('greeting', '220 there.example ESMTP');
     this.#flush();
+  }
+
+  /** The stream goes on within TLS: what was known is forgotten. RFC 3207 §4.2 */
+  secured(): void {
+    this.#isSecured = true;
+    this.#announced = [];
+  }
+
+  get isSecured(): boolean {
+    return this.#isSecured;
   }
 
   /* ---- hearing ---- */
@@ -246,13 +262,15 @@ export class Conversation {
         // RFC 8689 §2: REQUIRETLS is offered only within TLS.
         const offers = this.terms.offers.filter((word) => word !== (this.#isSecured ? 'STARTTLS' : 'REQUIRETLS'));
         this.#announced = this.#act('EHLO', ['there.example', ...offers]) ? offers : [];
+        this.hasOfferedTls ||= this.#announced.includes('STARTTLS');
         break;
       }
       case 'HELO':
         this.#act('HELO', '250 there.example');
         break;
       case 'STARTTLS':
-        if (this.#act('STARTTLS', '220 go ahead')) this.#mode = 'handshake';
+        if (this.terms.refusesTls !== undefined) this.#say(this.terms.refusesTls);
+        else if (this.#act('STARTTLS', '220 go ahead') && !this.terms.isSecuredApart) this.#mode = 'handshake';
         break;
       case 'AUTH':
         if (this.#dice.isIn(0.1)) {
