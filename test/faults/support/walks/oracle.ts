@@ -506,7 +506,9 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
       const wanted = first?.tls && (first.tls.mode === 'required' || first.tls.kind !== 'stripped') ? TLS_CODES[first.tls.kind] : undefined;
       const isSame = servers.every(({ tls, faults }) => faults === 0 && tls?.kind === first?.tls?.kind && tls?.mode === first?.tls?.mode);
       if (walk.isVirtual || !isSame || sent.program.plan.kind === 'nodemailer') return null;
-      const isOfTls = code.startsWith('tls-') || code === 'starttls-missing';
+      // A session that is idle for too long may end within the handshake, too.
+      const isIdle = code === 'tls-handshake' && servers.some(({ idle }) => idle);
+      const isOfTls = (code.startsWith('tls-') || code === 'starttls-missing') && !isIdle;
       if (wanted === undefined) return isOfTls ? `${code}: ${message}` : null;
       return isOfTls && code !== wanted ? `${code}, not ${wanted}: ${message}` : null;
     }),
