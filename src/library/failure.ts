@@ -21,7 +21,7 @@ import type { Reply } from '../smtp/reply.ts';
  * | `auth-missing` | credentials are given and the server offers no authentication |
  * | `auth-mechanism` | no mechanism fits the server, the credentials and the policy; or the credentials could not be had |
  * | `auth-refused` | the server refused the credentials |
- * | `unsupported` | the server lacks an extension that the message needs, or takes less than the message has; nothing was asked of it |
+ * | `unsupported` | the server lacks an extension that the message needs, or takes less than the message has: it was asked nothing, or the content was broken off |
  * | `rejected` | the server refused the greeting, EHLO, the envelope or the message |
  * | `timeout` | a reply did not come in time |
  * | `lost` | the connection was lost, or the server closed it with 421 |

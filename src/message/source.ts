@@ -5,7 +5,12 @@
 export type Ended =
   | { readonly end: 'clean' }
   /** A read error, a changed file, a refused line or a signal, which are never an end of the message. */
-  | { readonly end: 'failed'; readonly detail: string };
+  | {
+      readonly end: 'failed';
+      readonly detail: string;
+      /** There where the octets are as they should be, but this server cannot have them. */
+      readonly lacks?: '8bitmime';
+    };
 
 export interface Source {
   /**

@@ -94,7 +94,7 @@ export class ContentWriter {
       const chunk = await this.#read();
       if (this.#isOver) return;
       if (!(chunk instanceof Uint8Array)) {
-        if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
+        if (chunk.end === 'failed') return this.#reports.on({ ...chunk, type: 'contentFailed' });
         const rest = encoder.end();
         if (rest.length > 0) this.#write(rest, rest.length);
         return this.flush();
@@ -140,7 +140,7 @@ export class ContentWriter {
         const part = chunk.subarray(0, BLOCK + COMMAND_ROOM - block.end);
         this.#rest = part.length < chunk.length ? chunk.subarray(part.length) : null;
         append(block, encoder.push(part));
-      } else if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });
+      } else if (chunk.end === 'failed') return this.#reports.on({ ...chunk, type: 'contentFailed' });
       else {
         last = true;
         append(block, encoder.end());

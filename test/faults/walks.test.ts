@@ -1,6 +1,7 @@
 /**
- * Programs that send through the library, drawn from seeds: one message or many, by `submit`, a session or a pool, in every shape of
- * content, with signals and ends at any moment, to servers that fail at any step in any way. In each walk what docs/library.md
+ * Programs that send through the library, drawn from seeds: one message or many, by `submit`, a session, a pool or nodemailer, in every
+ * shape of content, with all that may be asked of a server, with signals and ends at any moment, to servers that fail at any step in any
+ * way and offer what they like; on sockets also with TLS in every state. In each walk what docs/library.md
  * promises must hold: the checks are in support/walks/oracle.ts. Then one fault after another is put into the library, and walks must
  * find it.
  *
@@ -118,6 +119,110 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ['submit/seven-bits.ts', "if (treatment === 'pass') return message;", 'return message;'],
   ],
   [
+    'a stream with eight bits that is refused fails as a broken one',
+    'only what is at fault fails as input',
+    ['message/mime/convert.ts', ", lacks: '8bitmime' };\n      return ended", ' };\n      return ended'],
+  ],
+  [
+    'a signed part that is not converted fails as a broken stream',
+    'only what is at fault fails as input',
+    ['message/mime/convert.ts', "failure ??= { end: 'failed', detail, lacks: '8bitmime' };", "failure ??= { end: 'failed', detail };"],
+  ],
+  [
+    'eight bits that are refused pass',
+    'eight bits go only where they may',
+    ['smtp/client/session.ts', "eightBit: eightBit === 'send' ?", "eightBit: eightBit !== 'convert' ?"],
+  ],
+  [
+    'a signed part is altered',
+    'who has a message has it whole',
+    ['message/mime/part.ts', "  if (type === 'multipart' && subtype === 'signed') return 'signed';\n", ''],
+  ],
+  ['eight bits are not announced', 'eight bits are announced', ['smtp/client/print.ts', "words.push('BODY=8BITMIME')", "words.push('')"]],
+  [
+    'a recipient has parameters of DSN at every server',
+    'the client keeps to the protocol',
+    ['smtp/client/print.ts', "  if (offers(extensions, 'DSN')) {\n    if (notify", '  {\n    if (notify'],
+  ],
+  [
+    'nobody is told who wants a notification',
+    'what is asked for is said where it is understood',
+    ['smtp/client/print.ts', 'words.push(`NOTIFY=${', 'words.push(...[], `NOTIFY=NEVER${'],
+  ],
+  [
+    'the address before has no xtext',
+    'what is asked for is said where it is understood',
+    ['smtp/client/print.ts', '`ORCPT=rfc822;${xtext(', '`ORCPT=rfc822;${String('],
+  ],
+  [
+    'DSN that is required is dropped',
+    'nobody gets what it cannot take',
+    ['smtp/client/print.ts', "(transaction) => transaction.dsn === 'require' && asksDsn(transaction)]", '() => false]'],
+  ],
+  [
+    'every message needs DSN',
+    'unsupported is what a server lacks',
+    ['smtp/client/print.ts', "(transaction) => transaction.dsn === 'require' && asksDsn(transaction)]", 'asksDsn]'],
+  ],
+  [
+    'an address beyond ASCII goes to every server',
+    'nobody gets what it cannot take',
+    ['smtp/client/print.ts', '({ smtputf8 }) => smtputf8]', '() => false]'],
+  ],
+  [
+    'an address beyond ASCII is said without SMTPUTF8',
+    'the client keeps to the protocol',
+    ['smtp/client/print.ts', "if (transaction.smtputf8) words.push('SMTPUTF8');", ''],
+  ],
+  [
+    'a domain beyond ASCII is said as it is written',
+    'unsupported is what a server lacks',
+    ['submit/domain.ts', 'return withDomain(mailbox, aLabels(mailbox.domain));', 'return mailbox;'],
+  ],
+  [
+    'nodemailer takes what is uncertain for a lost connection',
+    'nodemailer hears what became of a message',
+    ['library/nodemailer/error.ts', "uncertain: 'EUNCERTAIN'", "uncertain: 'ECONNECTION'"],
+  ],
+  [
+    'nodemailer has errors without retry',
+    'nodemailer hears what became of a message',
+    ['library/nodemailer/error.ts', '    retry,\n  });', "    retry: 'safe',\n  });"],
+  ],
+  [
+    'nodemailer counts no dots',
+    'nodemailer hears what became of a message',
+    ['library/nodemailer/content.ts', '=== LF && octets[next] === DOT', '=== LF && octets[next] === CR'],
+  ],
+  [
+    'a stream of nodemailer that failed has ended',
+    'content that failed is sent to nobody',
+    [
+      'library/nodemailer/content.ts',
+      '      this.#failed = { error };\n      throw error;',
+      '      return { done: error !== null, value: NOTHING };',
+    ],
+  ],
+  [
+    'a pool of nodemailer is closed over what is composed',
+    'only mistakes are usage',
+    ['library/nodemailer/transport.ts', '      if (this.#isForced) throw poolClosed();\n', ''],
+  ],
+  [
+    'a signal of nodemailer ends nothing',
+    'a signal is obeyed in time',
+    [
+      'library/nodemailer/transport.ts',
+      'octets, { signal, progress }));\n    } finally {\n      this',
+      'octets, { progress }));\n    } finally {\n      this',
+    ],
+  ],
+  [
+    'nodemailer has no word for DSN',
+    'what is asked for is said where it is understood',
+    ['library/nodemailer/mail.ts', 'own ?? data.dsn ?? defaultDsn', 'own ?? defaultDsn'],
+  ],
+  [
     'QUIT waits as long as the server likes',
     'QUIT waits a second',
     ['transport/driver.ts', 'setTimeout(() => this.destroy(), FAREWELL)', 'setTimeout(() => this.destroy(), 40 * FAREWELL)'],
@@ -146,6 +251,42 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     ],
   ],
 ];
+
+/** Faults that only sockets show. */
+const TLS_FAULTS: typeof FAULTS = [
+  [
+    'TLS that is required is done without',
+    'nothing goes in clear where TLS must be',
+    ['smtp/client/session.ts', "if (!secured && plan.tls === 'required')", "if (!secured && plan.tls === 'implicit')"],
+  ],
+  [
+    'STARTTLS that is offered is passed over',
+    'nothing goes in clear where TLS must be',
+    ['smtp/client/session.ts', "if (!secured && plan.tls !== 'off' && offers", "if (!secured && plan.tls === 'required' && offers"],
+  ],
+  [
+    'a certificate is not looked at',
+    'a stranger is told nothing',
+    ['transport/tls/tls.ts', 'const reason = distrust(peer, chain, attempt, anchors);', 'const reason = null as string | null;'],
+  ],
+  [
+    'a certificate that is wrong is a broken handshake',
+    'TLS fails by its own code',
+    ['smtp/client/classify.ts', "certificate: 'tls-certificate'", "certificate: 'tls-handshake'"],
+  ],
+  [
+    'TLS is not told of',
+    'an outcome tells of TLS',
+    ['library/outcome.ts', 'tls: tls && { cipher: tls.cipher, verified: tls.verified },', 'tls: null,'],
+  ],
+];
+
+for (const [what, check, ...changes] of TLS_FAULTS)
+  test(`walks on sockets find it when ${what}: ${check}`, () =>
+    within(120_000, async () => {
+      const { findOnLoopback } = await load(changes);
+      assert.ok(await findOnLoopback(check, 8), 'not found');
+    }));
 
 for (const [what, check, ...changes] of FAULTS)
   test(`walks find it when ${what}: ${check}`, async () => {

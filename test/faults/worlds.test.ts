@@ -54,7 +54,7 @@ const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
     /a host took it|other octets/,
     [
       'transport/content-writer.ts',
-      "        if (chunk.end === 'failed') return this.#reports.on({ type: 'contentFailed', detail: chunk.detail });\n        const",
+      "        if (chunk.end === 'failed') return this.#reports.on({ ...chunk, type: 'contentFailed' });\n        const",
       '        const',
     ],
   ],

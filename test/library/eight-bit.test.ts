@@ -80,7 +80,11 @@ async function byLibrary(content: Content, withoutEightBit: 'convert' | 'send' |
     window,
   });
   await host.stop();
-  if (outcome.kind === 'failed') assert.match(outcome.failure.message, /8-bit|8BITMIME/);
+  if (outcome.kind === 'failed') {
+    const { message, code, retry, lacks, verb } = outcome.failure;
+    assert.match(message, /8-bit|8BITMIME/);
+    assert.deepEqual([code, retry, lacks, verb], ['unsupported', 'never', '8bitmime', null], 'the same failure in each form');
+  }
   return fateOf(host.held, outcome.kind === 'accepted');
 }
 
@@ -113,5 +117,35 @@ for (const [name, text] of Object.entries(MESSAGES))
         }
       }),
     );
+
+const SIGNED = MESSAGES['a signed part'] as string;
+for (const [what, text, treatment] of [
+  ['is refused', MESSAGES['text in UTF-8'] as string, 'refuse'],
+  ['is refused behind the window', MESSAGES['octets beyond the window'] as string, 'refuse'],
+  ['cannot be converted', SIGNED, 'convert'],
+] as const)
+  eightBit(`what ${what} goes to the next server, which takes eight bits, as long as it can be read again`, () =>
+    within(20_000, async () => {
+      const [without, takes] = [await startHost(), await startHost({ offers: ['8BITMIME'] })];
+      for (const [form, make, mayGoOn] of [
+        ['octets', () => octetsOf(text), true],
+        ['an opener', () => ({ open: () => cut(octetsOf(text)) }), true],
+        ['a stream', () => Readable.from(cut(octetsOf(text))), text.length <= WINDOW],
+      ] as const) {
+        const before = takes.held.length;
+        const outcome = await submit({ from: 'me@example.org', to: ['you@example.net'], withoutEightBit: treatment }, make(), {
+          servers: [`smtp://127.0.0.1:${without.port}`, `smtp://127.0.0.1:${takes.port}`],
+          hello: 'client.example.org',
+          window: WINDOW,
+        });
+        assert.equal(outcome.kind, mayGoOn ? 'accepted' : 'failed', `${form}: ${JSON.stringify(outcome)}`);
+        assert.equal(outcome.attempts[0]?.failure.code, 'unsupported', form);
+        if (outcome.kind === 'failed') assert.equal(outcome.unreplayable, true, form);
+        else assert.equal(takes.held[before]?.octets.toString('latin1'), text, form);
+      }
+      assert.equal(without.held.length, 0);
+      await Promise.all([without.stop(), takes.stop()]);
+    }),
+  );
 
 eightBit.run();

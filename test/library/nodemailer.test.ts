@@ -768,6 +768,41 @@ transport('close finishes what is under way, refuses what comes later, and can b
   }),
 );
 
+/** A message that takes a while to be composed, and tells when that has begun. */
+function slowMail() {
+  let begun = (): void => {};
+  const beginning = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const text = Readable.from(
+    (async function* () {
+      begun();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      yield 'late\n';
+    })(),
+  );
+  return { mail: { text }, beginning };
+}
+
+for (const before of ['the first message of a pool', 'a message of a pool that has sessions'])
+  transport(`close lets ${before} be composed to its end, and with force it is failed as one that may be sent again`, async () => {
+    for (const force of [false, true])
+      await served({}, { pool: true }, async ({ send, transport: own }, host) => {
+        if (before.includes('sessions')) await send();
+        const held = host.held.length;
+        const { mail, beginning } = slowMail();
+        const work = send(mail).then(
+          () => 'sent',
+          ({ code, retry }: Failed) => `${code} ${retry}`,
+        );
+        await beginning;
+        await own.close({ force });
+        assert.equal(await work, force ? 'ECONNECTION safe' : 'sent');
+        assert.equal(host.held.length - held, force ? 0 : 1);
+        assert.equal(host.sessions.filter((lines) => lines.at(-1) !== 'QUIT').length, force ? held : 0, 'a session is left');
+      });
+  });
+
 transport('close with force ends what is under way', () =>
   served({ script: { MAIL: 'silence' } }, { pool: true }, async ({ send, transport: own }, host) => {
     const work = failure(send());

@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createSecureContext, createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import type { Source } from '../../src/message/source.ts';
+import type { Ended, Source } from '../../src/message/source.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { type Talk, talkOn } from './talk.ts';
 import { serverText, type Transcript } from './transcript.ts';
@@ -194,11 +194,11 @@ export interface Steered {
   readonly source: Source;
   readonly give: (octets: Uint8Array) => void;
   readonly end: () => void;
-  readonly fail: () => void;
+  readonly fail: (lacks?: '8bitmime') => void;
 }
 
 export function steered(): Steered {
-  const queue: (Uint8Array | { end: 'clean' } | { end: 'failed'; detail: string })[] = [];
+  const queue: (Uint8Array | Ended)[] = [];
   let wake: (() => void) | undefined;
   const put = (item: (typeof queue)[number]) => {
     queue.push(item);
@@ -207,7 +207,7 @@ export function steered(): Steered {
   return {
     give: (octets) => put(octets),
     end: () => put({ end: 'clean' }),
-    fail: () => put({ end: 'failed', detail: 'read error' }),
+    fail: (lacks) => put(lacks ? { end: 'failed', detail: '8-bit text', lacks } : { end: 'failed', detail: 'read error' }),
     source: {
       async read() {
         while (queue.length === 0)
@@ -283,11 +283,12 @@ async function play({ file, lines }: Transcript, plain: Socket, hooks: Hooks, co
     else if (word === 'block' || word === 'last') {
       if (Number(rest) > 0) content.give(Buffer.from(`${'x'.repeat(Number(rest) - 2)}\r\n`));
       if (word === 'last') content.end();
-    } else if (word === 'sent' || word === 'failed' || word === 'abort' || word === 'lost') {
+    } else if (word === 'sent' || word === 'failed' || word === 'lacking' || word === 'abort' || word === 'lost') {
       // The server's words before must have reached the client, and the client's must have left it.
       await pause(15);
       if (word === 'sent') content.end();
       else if (word === 'failed') content.fail();
+      else if (word === 'lacking') content.fail('8bitmime');
       else if (word === 'abort') hooks.abort();
       else socket.destroy();
     } else if (word === 'timeout') continue;

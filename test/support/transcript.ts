@@ -5,7 +5,7 @@
  *
  * Events for the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
- * `! failed` (our input failed), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! noop`, `! quit`.
+ * `! failed` (our input failed), `! lacking` (it cannot go without 8BITMIME), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! noop`, `! quit`.
  * Actions that it must take: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
  * `! ready`, `! next`, `! checked` (NOOP is answered; `! checked: FAILURE`), `! note …`, `! close`, `! destroy`.
  */
@@ -36,7 +36,7 @@ export interface Transcript {
 /** True for the line that ends the message; before it the message can still go to another host. */
 export const isCommit = (line: string): boolean => line === 'C: .' || line === 'C: BDAT 0 LAST' || line === '! commit';
 
-const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|block \d+|last \d+|transaction|noop|quit)\b/;
+const GIVEN = /^! (secured|insecure|lost|timeout|abort|sent|failed|lacking|block \d+|last \d+|transaction|noop|quit)\b/;
 export const isGiven = (line: string): boolean => line.startsWith('S:') || GIVEN.test(line);
 
 const folder = new URL('../sessions/', import.meta.url);
@@ -225,6 +225,8 @@ function give(dialogue: Dialogue, { transaction }: Transcript, event: string): r
       return dialogue.on({ type: 'contentSent', next: transaction });
     case 'failed':
       return dialogue.on({ type: 'contentFailed', detail: rest });
+    case 'lacking':
+      return dialogue.on({ type: 'contentFailed', detail: rest, lacks: '8bitmime' });
     case 'block':
     case 'last':
       return dialogue.on({ type: 'block', octets: Number(rest), last: word === 'last' });

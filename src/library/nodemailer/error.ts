@@ -62,6 +62,7 @@ const LACKING: Partial<Record<Lack, TransportErrorCode>> = {
   requiretls: 'EREQUIRETLS',
   encryption: 'EREQUIRETLS',
   size: 'EMESSAGE',
+  '8bitmime': 'EMESSAGE',
   partial: 'ECONFIG',
 };
 

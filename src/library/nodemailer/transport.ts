@@ -73,6 +73,9 @@ export class NospoolTransport extends EventEmitter {
   #given = 0;
   #pending = 0;
   #isClosed = false;
+  #isForced = false;
+  /** Messages that are composed for the pool: each is removed once the pool has it, or never will. */
+  readonly #composing = new Set<Promise<unknown>>();
   #isIdle = true;
   #isDispatching = false;
 
@@ -155,7 +158,9 @@ export class NospoolTransport extends EventEmitter {
       job.settle(Promise.reject(poolClosed()));
     }
     this.emit('close');
+    this.#isForced ||= this.#isClosed && force;
     if (force) this.#pool?.destroy(new Error('the transport was closed'));
+    else await Promise.all(this.#composing);
     await this.#pool?.drain();
   }
 
@@ -200,13 +205,25 @@ export class NospoolTransport extends EventEmitter {
     const renewals = tokens?.renewals ?? 0;
     const sent = await this.#sendOnce(login, envelope, content, signal);
     const isRefused = sent.outcome.kind === 'failed' && sent.outcome.failure.code === 'auth-refused';
-    return isRefused && tokens?.refuse(renewals) ? this.#sendOnce(login, envelope, content, signal) : sent;
+    return isRefused && !this.#isClosed && tokens?.refuse(renewals) ? this.#sendOnce(login, envelope, content, signal) : sent;
   }
 
   async #sendOnce(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {
     if (this.#settings.pool === null) return this.#sendAlone(login, envelope, content, signal);
-    const octets = await takeContent(content, signal);
-    return timed((progress) => this.#openPool().send(envelope, octets, { signal, progress }));
+    let entered = (): void => {};
+    const entering = new Promise<void>((resolve) => {
+      entered = resolve;
+    });
+    this.#composing.add(entering);
+    try {
+      const octets = await takeContent(content, signal);
+      if (this.#isForced) throw poolClosed();
+      // No await: the pool has it when this returns.
+      return timed((progress) => this.#openPool().send(envelope, octets, { signal, progress }));
+    } finally {
+      this.#composing.delete(entering);
+      entered();
+    }
   }
 
   async #sendAlone(login: Login, envelope: Envelope, content: MessageContent, signal: AbortSignal | undefined): Promise<Sent> {

@@ -85,7 +85,7 @@ export function refuseEightBit(source: Source): Source {
       if (ended !== null) return ended;
       const got = await source.read();
       if (!(got instanceof Uint8Array)) ended = got;
-      else if (!isAscii(got)) ended = { end: 'failed', detail: `the message has 8-bit text ${CURE_OF_REFUSAL}` };
+      else if (!isAscii(got)) ended = { end: 'failed', detail: `the message has 8-bit text ${CURE_OF_REFUSAL}`, lacks: '8bitmime' };
       return ended ?? got;
     },
     close: () => source.close(),
@@ -126,7 +126,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   let nextCR: number | null = null;
 
   function fail(detail: string): void {
-    failure ??= { end: 'failed', detail };
+    failure ??= { end: 'failed', detail, lacks: '8bitmime' };
   }
 
   /**

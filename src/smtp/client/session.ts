@@ -139,10 +139,13 @@ export type Event =
    * a transaction that waits for its turn. With BDAT the driver reports it only after `flush`.
    */
   | { readonly type: 'contentSent'; readonly rest: string; readonly next?: Transaction | undefined }
-  /** The input ended, but not cleanly: nothing but this report keeps half a message from being delivered. */
-  | { readonly type: 'contentFailed'; readonly detail: string }
+  /**
+   * The input ended, but not cleanly: nothing but this report keeps half a message from being delivered. With `lacks` nothing is wrong
+   * with the input, and another server may take it.
+   */
+  | { readonly type: 'contentFailed'; readonly detail: string; readonly lacks?: '8bitmime' | undefined }
   /** A signal or the caller's deadline. After the commit the outcome is uncertain, so a driver may rather wait for the verdict. */
-  | { readonly type: 'abort'; readonly detail: string }
+  | { readonly type: 'abort'; readonly detail: string; readonly lacks?: undefined }
   | { readonly type: 'lost'; readonly detail: string; readonly rest: string }
   /** `limit` tells people how long the driver has waited. */
   | { readonly type: 'timeout'; readonly rest: string; readonly limit?: TimeLimit }
@@ -286,14 +289,13 @@ export function advance(plan: Plan, state: State, event: Event): Step {
       return breakOff(plan, state, { kind: 'connect', ...where(plan, state), condemns: STEPS[state.at].condemns, during: 'tls', ...told });
     }
     case 'abort':
-    case 'contentFailed':
-      return breakOff(plan, state, {
-        kind: 'content',
-        ...where(plan, state),
-        condemns: 'message',
-        reason: event.type === 'abort' ? 'aborted' : 'input',
-        detail: event.detail,
-      });
+    case 'contentFailed': {
+      const { type, detail, lacks } = event;
+      const failure: SessionFailure = lacks
+        ? lacking(state.at, 'host', { lacks, detail })
+        : { kind: 'content', ...where(plan, state), condemns: 'message', reason: type === 'abort' ? 'aborted' : 'input', detail };
+      return breakOff(plan, state, failure);
+    }
     case 'secured':
       if (state.at !== 'handshake') break;
       return takeSecureChannel(plan, state);
@@ -391,12 +393,7 @@ export const verdictsDue = (plan: Plan, state: In<'commit'>): number => countVer
 
 function sayHello(plan: Plan, secured: boolean, verb: In<'hello'>['verb'] = plan.protocol === 'lmtp' ? 'LHLO' : 'EHLO'): Step {
   const command = helloCommand(verb, plan.hello);
-  if (!command.ok)
-    return [
-      CLOSED,
-      ...settleFailed({ kind: 'unsupported', at: 'hello', condemns: 'message', lacks: 'argument', detail: command.detail }),
-      DESTROY,
-    ];
+  if (!command.ok) return [CLOSED, ...settleFailed(lacking('hello', 'message', { lacks: 'argument', detail: command.detail })), DESTROY];
   return [{ at: 'hello', verb, secured }, send(command.value)];
 }
 
@@ -428,7 +425,7 @@ function authenticate(ending: Ending, state: In<'hello'>, channel: Channel, choo
 
 function afterAuth(plan: Plan, ending: Ending, state: In<'auth'>, reply: Reply): Step {
   const { exchange, channel, mechanism, cancelled } = state;
-  const fail = (detail: string, answered: { readonly reply?: Reply } = {}) =>
+  const fail = (detail: string, answered?: { readonly reply?: Reply }) =>
     failLacking(ending, state, 'host', 'exchange', `AUTH ${mechanism}: ${detail}`, { verb: 'AUTH', ...answered });
   if (cancelled !== null) return isWanted(state, reply) ? breakOutOfStep(plan, state, reply) : fail(cancelled, { reply: maskReply(reply) });
   if (isWanted(state, reply))
@@ -824,9 +821,16 @@ const showReply = ({ at }: State, reply: Reply): Reply => (at === 'auth' ? maskR
 /** Fails at a refusal before any transaction: the session says QUIT and is over. */
 function failRefused(plan: Plan, ending: Ending, state: Open, command: string, reply: Reply): Step {
   const verb = awaitedVerb(plan, state);
-  const refusal: Refusal = { command, ...(verb ? { verb } : {}), recipient: null, reply: showReply(state, reply) };
+  const refusal: Refusal = { command, ...(verb && { verb }), recipient: null, reply: showReply(state, reply) };
   return quit(ending, settleFailed(rejection(state.at, [refusal])));
 }
+
+const lacking = (at: Phase, condemns: Condemned, unmet: Unmet & { readonly verb?: Verb; readonly reply?: Reply }): SessionFailure => ({
+  kind: 'unsupported',
+  at,
+  condemns,
+  ...unmet,
+});
 
 /** Fails because this server lacks what the plan requires. */
 const failLacking = (
@@ -835,8 +839,8 @@ const failLacking = (
   condemns: Condemned,
   lacks: Lack,
   detail: string,
-  answered: { readonly verb?: Verb; readonly reply?: Reply } = {},
-): Step => quit(ending, settleFailed({ kind: 'unsupported', at, condemns, lacks, ...answered, detail }));
+  answered?: { readonly verb?: Verb; readonly reply?: Reply },
+): Step => quit(ending, settleFailed(lacking(at, condemns, { lacks, ...answered, detail })));
 
 /** Fails at a refusal within a transaction: the message is not sent, and the session may go on. */
 const failRejected = (ending: Ending, { channel }: Sending, at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Step =>
@@ -847,7 +851,7 @@ const failEnvelope = (plan: Plan, ending: Ending, { channel }: Sending, refusals
 
 /** Fails because the transaction cannot begin. */
 const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, unmet: Unmet): Step =>
-  endTransaction(endingOf(plan), channel, settleFailed({ kind: 'unsupported', at: 'ready', condemns, ...unmet }), false);
+  endTransaction(endingOf(plan), channel, settleFailed(lacking('ready', condemns, unmet)), false);
 
 /**
  * Ends a transaction with its outcome and goes on to QUIT, or to the next transaction, after RSET when one is half open. RFC

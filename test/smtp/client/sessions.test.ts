@@ -24,7 +24,7 @@ sessions('no terminator leaves before every recipient is accepted, and none afte
     const commit = lines.findIndex(isCommit);
     if (commit < 0) continue;
     const before = lines.slice(0, commit);
-    assert.ok(!before.some((line) => line.startsWith('! failed') || line.startsWith('! abort')), `${file}: commit after a failed input`);
+    assert.ok(!before.some((line) => /^! (failed|lacking|abort)/.test(line)), `${file}: commit after a failed input`);
     const mail = before.findLastIndex((line) => line.startsWith('C: MAIL'));
     const accepted = before.slice(mail).filter((line) => /^S: 25\d( |\\x09|$)/.test(line)).length;
     const needed = plan.partial === 'any' ? 1 : transaction.recipients.length;

@@ -198,10 +198,11 @@ function hasCause(moment: Moment): boolean {
     case 'connect':
       return event.type === 'insecure';
     case 'content':
-      return event.type === 'abort' || event.type === 'contentFailed';
+      return event.type === 'abort' || (event.type === 'contentFailed' && !event.lacks);
     case 'uncertain':
       return letter.isCommitted;
     case 'unsupported':
+      if (event.type === 'contentFailed') return event.lacks !== undefined;
       if (event.type === 'transaction') return plan.protocol === 'lmtp' && plan.partial === 'never' && recipients > 1;
       return /^(AUTH|response|cancel)$/.test(answered(moment)) || (/^([EL]HLO|HELO)$/.test(answered(moment)) && lacks(moment));
   }
@@ -288,10 +289,11 @@ function isWhole({ action, event, seen, recipients }: Moment): boolean {
 }
 
 function isMovedRightly(moment: Moment): boolean {
-  const { action, seen } = moment;
+  const { action, event, seen } = moment;
   if (action?.do !== 'settle' || action.outcome.kind === 'accepted') return true;
   const letter = letterOf(seen);
   const { failure } = action.outcome;
+  if (event?.type === 'contentFailed' && event.lacks) return failure.condemns === 'host';
   const isHere = letter.isCommitted || letter.isAborted || isRefused(letter, moment);
   return isHere ? failure.condemns === 'message' && !isLoss(failure) : !isLoss(failure) || failure.condemns === 'address';
 }

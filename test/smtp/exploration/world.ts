@@ -135,7 +135,10 @@ const MALFORMED: Event = { type: 'malformed', detail: 'malformed', rest: '' };
 const LOST: Event = { type: 'lost', detail: 'lost', rest: '' };
 const TIMEOUT: Event = { type: 'timeout', rest: '' };
 const ABORT: Event = { type: 'abort', detail: 'abort' };
-const FAILED: Event = { type: 'contentFailed', detail: 'read error' };
+const FAILED: readonly Event[] = [
+  { type: 'contentFailed', detail: 'read error' },
+  { type: 'contentFailed', detail: '8-bit text', lacks: '8bitmime' },
+];
 /** Events that may still come when the session is over. */
 export const LATE: readonly Event[] = [reply(250, '', 'text'), LOST, ABORT];
 
@@ -157,10 +160,10 @@ export function eventsAt(seen: Seen, { plan, letters, blocks }: Setting): readon
     case 'block':
       if (letterOf(seen).blocks.said < blocks) events.push({ type: 'block', octets: 9, last: false });
       for (const octets of [0, 1, 9]) events.push({ type: 'block', octets, last: true });
-      events.push(FAILED);
+      events.push(...FAILED);
       break;
     case 'content':
-      events.push(FAILED);
+      events.push(...FAILED);
       events.push(...ended(seen, plan, letters));
       break;
     case 'flush':

@@ -2,8 +2,11 @@
 
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import type { Server } from '../../../../src/library/index.ts';
-import { Conversation, type Taken } from '../worlds/host.ts';
+import { type Certificate, makeCertificate } from '../../../../src/transport/tls/certificate.ts';
+import { Conversation, type HostTerms, type Taken } from '../worlds/host.ts';
 import { Dice } from '../worlds/time.ts';
 import { PASSWORD, type ServerPlan } from './plan.ts';
 
@@ -56,27 +59,96 @@ export function openMemory(plans: readonly ServerPlan[]): Ground {
   };
 }
 
+/** The first octet of a TLS handshake. RFC 8446 §5.1 */
+const HANDSHAKE = 22;
+
+/** Milliseconds in which a client that has ended still hears the last words. */
+const GONE = 100;
+
+const contextOf = ({ key, cert }: Certificate): SecureContext => createSecureContext({ key, cert });
+
+/** The terms of a server, as far as TLS changes them. */
+function termsOf(plan: ServerPlan): HostTerms {
+  const { tls, offers } = plan;
+  if (tls === null) return plan;
+  const saysStartTls = tls.kind !== 'implicit' && tls.kind !== 'stripped';
+  return {
+    ...plan,
+    isSecuredApart: true,
+    ...(tls.kind === 'refused' ? { refusesTls: '454 4.7.0 not now' } : {}),
+    offers: saysStartTls ? [...offers, 'STARTTLS'] : offers,
+  };
+}
+
+/** Joins a conversation with a socket; it goes on within TLS once the client begins that. `shake` gives null where it breaks. */
+function join(socket: Socket, begin: () => Conversation, isImplicit: boolean, shake: (plain: Socket) => Duplex | null): void {
+  let conversation: Conversation | null = null;
+  const start = (): Conversation => {
+    const begun = begin();
+    begun.stream.on('error', () => socket.resetAndDestroy());
+    socket.on('close', () => begun.stream.destroy());
+    return begun;
+  };
+  const secure = (first: Buffer): void => {
+    conversation?.stream.unpipe(socket);
+    socket.unshift(first);
+    const secured = shake(socket)
+      ?.on('error', () => socket.destroy())
+      .on('close', () => socket.destroy());
+    if (secured === undefined) {
+      socket.destroy();
+      return;
+    }
+    conversation ??= start();
+    conversation.secured();
+    const { stream } = conversation;
+    secured.pipe(stream).pipe(secured);
+    // The socket below may not hear of the end of what is above it.
+    secured.on('end', () => setTimeout(() => secured.destroy(), GONE)).on('close', () => stream.destroy());
+  };
+  const hear = (chunk: Buffer): void => {
+    if (chunk[0] === HANDSHAKE) {
+      socket.off('data', hear).off('end', end).pause();
+      secure(chunk);
+    } else if (conversation !== null && !conversation.stream.write(chunk)) {
+      socket.pause();
+      conversation.stream.once('drain', () => socket.resume());
+    }
+  };
+  // A host that hears nothing any more would hold the socket for ever.
+  const end = (): void => {
+    conversation?.stream.end();
+    setTimeout(() => socket.destroy(), GONE);
+  };
+  socket.on('data', hear).on('end', end);
+  if (isImplicit) return;
+  conversation = start();
+  conversation.stream.pipe(socket);
+}
+
 /** The same servers behind sockets. */
 export async function openLoopback(plans: readonly ServerPlan[]): Promise<Ground & { stop(): Promise<void> }> {
   const conversations: Conversation[] = [];
   const taken: Taken[] = [];
   const listeners: Listener[] = [];
   const sockets = new Set<Socket>();
+  const [own, strange] = [makeCertificate({ names: ['there.example'] }), makeCertificate({ names: ['there.example'] })];
+  const contexts = { own: contextOf(own), strange: contextOf(strange) };
   for (const plan of plans) {
     let connections = 0;
     const listener = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       sockets.add(socket);
-      const conversation = new Conversation(plan, new Dice(plan.seed + 7919 * ++connections), (each) => void taken.push(each));
-      conversations.push(conversation);
-      const { stream } = conversation;
-      socket
-        .on('error', () => {})
-        .on('close', () => {
-          sockets.delete(socket);
-          stream.destroy();
-        });
-      stream.on('error', () => socket.resetAndDestroy());
-      socket.pipe(stream).pipe(socket);
+      const seed = plan.seed + 7919 * ++connections;
+      const begin = (): Conversation => {
+        const conversation = new Conversation(termsOf(plan), new Dice(seed), (each) => void taken.push(each));
+        conversations.push(conversation);
+        return conversation;
+      };
+      const secureContext = plan.tls?.kind === 'stranger' ? contexts.strange : contexts.own;
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket));
+      join(socket, begin, plan.tls?.kind === 'implicit', (plain) =>
+        plan.tls?.kind === 'broken' ? null : new TLSSocket(plain, { isServer: true, secureContext }),
+      );
     });
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));
     listeners.push(listener);
@@ -87,7 +159,12 @@ export async function openLoopback(plans: readonly ServerPlan[]): Promise<Ground
     serverOf(at, program) {
       const plan = plans[at] as ServerPlan;
       const { port } = (listeners[at] as Listener).address() as AddressInfo;
-      return { url: `${plan.lmtp ? 'lmtp' : 'smtp'}://127.0.0.1:${port}`, ...authOf(plan, new Dice(plan.seed ^ program)) };
+      const scheme = plan.tls?.kind === 'implicit' ? 'submissions' : plan.lmtp ? 'lmtp' : 'smtp';
+      return {
+        url: `${scheme}://127.0.0.1:${port}`,
+        ...(plan.tls === null ? {} : { tls: { mode: plan.tls.mode, ca: own.own, serverName: 'there.example' } }),
+        ...authOf(plan, new Dice(plan.seed ^ program)),
+      };
     },
     async settle() {
       // What is under way when the client has gone still arrives.

@@ -4,7 +4,8 @@
  */
 import { inspect } from 'node:util';
 import type { Accepted, Failure, Outcome } from '../../../../src/library/index.ts';
-import { GRACE, LIMIT, PASSWORD, type ServerPlan } from './plan.ts';
+import { answers } from './mailer.ts';
+import { GRACE, isSigned, LIMIT, originalOf, PASSWORD, recipientsOf, type ServerPlan, senderOf, spoken } from './plan.ts';
 import type { Ran, Sent, Walked } from './walk.ts';
 
 export interface Breach {
@@ -43,10 +44,17 @@ const ofEachAccepted = (find: (outcome: Accepted, sent: Sent, walk: Walked) => s
 const ofEachFailed = (find: (failure: Failure, sent: Sent, walk: Walked) => string | null): Check =>
   ofEach((sent, walk) => (sent.outcome?.kind === 'failed' ? find(sent.outcome.failure, sent, walk) : null));
 
-const fromOf = ({ plan }: Sent): string => `m${plan.id}@here.example`;
+const fromOf = ({ plan }: Sent): string => spoken(senderOf(plan));
 const takenOf = (sent: Sent, { taken }: Walked) => taken.filter(({ from }) => from === fromOf(sent));
-const recipientsOf = (sent: Sent, walk: Walked): string[] => takenOf(sent, walk).flatMap(({ recipients }) => recipients);
+const reachedBy = (sent: Sent, walk: Walked): string[] => takenOf(sent, walk).flatMap(({ recipients }) => recipients);
 const serversOf = ({ plan }: Ran, walk: Walked): ServerPlan[] => plan.servers.map((at) => walk.plan.servers[at] as ServerPlan);
+const tlsOf = (host: string, { plan }: Walked) => plan.servers.find(({ name }) => name === host)?.tls;
+/** Where the server does not come to TLS, or is not who it should be. */
+const TLS_CODES: Partial<Record<string, Failure['code']>> = {
+  stripped: 'starttls-missing',
+  broken: 'tls-handshake',
+  stranger: 'tls-certificate',
+};
 const isEightBit = (octets: string): boolean => /[\x80-\xff]/.test(octets);
 /** The servers say which reply belongs to what; where one said too much, nobody can. */
 const isInStep = (sent: Sent, { conversations }: Walked): boolean =>
@@ -86,6 +94,35 @@ function isWhole(octets: string, sent: Sent, walk: Walked): boolean {
 
 /* ---- when something may fail ---- */
 
+/** Keywords that a server must offer to get the message. */
+function needsOf({ plan: { wants, withoutEightBit }, made }: Sent): string[] {
+  const { beyondAscii, needsDsn, ret, envid, notify, requireTls } = wants;
+  const needs: string[] = [];
+  if (needsDsn && (ret || envid || notify)) needs.push('DSN');
+  if (beyondAscii !== undefined && beyondAscii !== 'domain') needs.push('SMTPUTF8');
+  const mayNotBeConverted = withoutEightBit === 'refuse' || (withoutEightBit !== 'send' && isSigned(made.plan));
+  if (isEightBit(made.octets) && mayNotBeConverted) needs.push('8BITMIME');
+  if (requireTls) needs.push('REQUIRETLS', 'encryption');
+  return needs;
+}
+
+const xtext = (text: string): string =>
+  Buffer.from(text)
+    .toString('latin1')
+    .replace(/[^!-~]|[+=]/g, (octet) => `+${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
+
+/** The parameters of DSN in the commands of a message that went to a server with DSN. RFC 3461 §4 */
+function dsnOf({ plan, program }: Sent, index: number | null): string[] {
+  const { ret, envid, notify, originals } = plan.wants;
+  if (index === null) return [...(ret ? [`RET=${ret}`] : []), ...(envid ? [`ENVID=${xtext(envid)}`] : [])];
+  return [
+    ...(notify ? [`NOTIFY=${notify.join()}`] : []),
+    ...(originals ? [`ORCPT=rfc822;${xtext(originalOf(program.plan.kind === 'nodemailer' ? 0 : index))}`] : []),
+  ];
+}
+
+const parametersOf = (line: string): string[] => line.slice(line.lastIndexOf('>') + 1).split(' ');
+
 /** True where nothing of the program's or its servers' stands in the way of the message. */
 function mustArrive(sent: Sent, walk: Walked): boolean {
   const { plan, program, made, isSecond, isLate, aborted } = sent;
@@ -104,7 +141,10 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
     kind === 'client' &&
     !others.every(
       (each) =>
-        (each.plan.abort === null || each.plan.abort === 'never') && each.made.fate === 'arrives' && each.plan.withoutEightBit !== 'refuse',
+        (each.plan.abort === null || each.plan.abort === 'never') &&
+        each.made.fate === 'arrives' &&
+        each.plan.withoutEightBit !== 'refuse' &&
+        !isSigned(each.made.plan),
     )
   )
     return false;
@@ -118,13 +158,17 @@ function mustArrive(sent: Sent, walk: Walked): boolean {
       (idle === null || idle === undefined || (kind !== 'client' && idle.after >= 900)) &&
       (kind !== 'client' || most === null) &&
       !(lmtp && plan.recipients > 1 && options.recipients === 'all') &&
-      (offers.includes('8BITMIME') || plan.withoutEightBit !== 'refuse' || !isEightBit(made.octets)),
+      needsOf(sent).every((keyword) => keyword !== 'encryption' && offers.includes(keyword)),
   );
 }
 
 /** True where the call is a mistake of the program. */
-const isMistake = ({ made, isSecond, isLate }: Sent): boolean =>
-  isLate || (isSecond && !made.isRepeatable) || ['spent', 'empty', 'half', 'null', 'number', 'moved'].includes(made.plan.flaw ?? '');
+const isMistake = ({ made, plan, isSecond, isLate }: Sent): boolean =>
+  isLate ||
+  // It needs a certificate that is verified.
+  plan.wants.requireTls === true ||
+  (isSecond && !made.isRepeatable) ||
+  ['spent', 'empty', 'half', 'null', 'number', 'moved'].includes(made.plan.flaw ?? '');
 
 const RETRIES: Readonly<Record<Failure['code'], readonly Failure['retry'][]>> = {
   resolve: ['safe'],
@@ -162,6 +206,8 @@ const SECRETS = [PASSWORD, ...[`\0tim\0${PASSWORD}`, PASSWORD].map((text) => Buf
 const SLACK = LIMIT / 2;
 
 const isAttempted = (outcome: Outcome, sent: Sent, walk: Walked): string | null => {
+  // nodemailer has no word for it.
+  if (sent.program.plan.kind === 'nodemailer') return null;
   const urls = sent.program.servers.map(({ url }) => String(url));
   const wrong = outcome.attempts.find(
     ({ server }) => !urls.some((url) => url.replace(':25', '').startsWith(server.url.replace(':25', ''))),
@@ -185,7 +231,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   [
     'nobody gets a message twice',
     ofEach((sent, walk) => {
-      const got = recipientsOf(sent, walk);
+      const got = reachedBy(sent, walk);
       return new Set(got).size < got.length ? `${got.join()} got it` : null;
     }),
   ],
@@ -222,8 +268,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     ofEach((sent, walk) => {
       const { outcome } = sent;
       if (outcome === null || !isInStep(sent, walk)) return null;
-      const got = new Set(recipientsOf(sent, walk));
-      const claimed = (outcome.kind === 'accepted' ? outcome.taken : (outcome.failure.taken ?? [])).map(({ address }) => address);
+      const got = new Set(reachedBy(sent, walk));
+      const claimed = (outcome.kind === 'accepted' ? outcome.taken : (outcome.failure.taken ?? [])).map(({ address }) => spoken(address));
       const without = claimed.filter((address) => !got.has(address));
       if (without.length > 0) return `${without.join()} do not have it`;
       if (outcome.kind === 'accepted' && got.size > claimed.length)
@@ -241,7 +287,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   [
     'of a message that failed nobody has anything',
     ofEachFailed(({ code }, sent, walk) =>
-      code !== 'uncertain' && takenOf(sent, walk).length > 0 ? `${code}, and ${recipientsOf(sent, walk).join()} have it` : null,
+      code !== 'uncertain' && takenOf(sent, walk).length > 0 ? `${code}, and ${reachedBy(sent, walk).join()} have it` : null,
     ),
   ],
   [
@@ -249,7 +295,7 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     ofEach((sent, walk) => {
       const { options } = sent.program.plan;
       if (options.recipients === 'any' || takenOf(sent, walk).length === 0 || !isInStep(sent, walk)) return null;
-      const got = recipientsOf(sent, walk);
+      const got = reachedBy(sent, walk);
       return got.length === sent.plan.recipients ? null : `${got.join()} have it, of ${sent.plan.recipients}`;
     }),
   ],
@@ -260,9 +306,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
       const all = Array.from({ length: plan.recipients }, (_, i) => i);
       if (told.join() !== all.join()) return `told of ${told.join()}, of ${plan.recipients}`;
       if (program.plan.options.recipients === 'all' && refusals.length > 0) return 'somebody was refused';
-      return [...taken, ...refusals].some(({ index, address }) => address !== `r${index}@there.example`)
-        ? 'an address belongs to another'
-        : null;
+      const addresses = recipientsOf(plan);
+      return [...taken, ...refusals].some(({ index, address }) => address !== addresses[index]) ? 'an address belongs to another' : null;
     }),
   ],
   [
@@ -292,8 +337,9 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   ],
   [
     'only what is at fault fails as input',
-    ofEachFailed(({ code, message }, { made, plan }) =>
-      code === 'input' && made.fate === 'arrives' && plan.withoutEightBit !== 'refuse' ? message : null,
+    ofEachFailed(({ code, message }, { made }, { isVirtual }) =>
+      // In real time a process that had to wait has been silent.
+      code === 'input' && made.fate === 'arrives' && (isVirtual || !message.includes('timeouts.input')) ? message : null,
     ),
   ],
   [
@@ -358,14 +404,18 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
         if (before && octets < before.octets && program.plan.kind === 'client') return `${octets} behind ${before.octets}`;
       }
       const last = progress.at(-1);
-      if (outcome?.kind !== 'accepted' || most === Number.POSITIVE_INFINITY || made.fate !== 'arrives' || program.plan.kind === 'submit')
-        return null;
+      const isHeard = program.plan.kind !== 'submit' && program.plan.kind !== 'nodemailer';
+      if (outcome?.kind !== 'accepted' || most === Number.POSITIVE_INFINITY || made.fate !== 'arrives' || !isHeard) return null;
       return last && [most, most - dots].includes(last.octets) ? null : `${last?.octets} of ${most} octets in the end`;
     }),
   ],
   ['attempts are told', ofEach((sent, walk) => (sent.outcome === null ? null : isAttempted(sent.outcome, sent, walk)))],
   ['what has no fault arrives', ofEachFailed(({ code, message }, sent, walk) => (mustArrive(sent, walk) ? `${code}: ${message}` : null))],
-  ['content is closed', ofEach(({ made }) => (made.isClosed() ? null : 'it is open'))],
+  // One that was used before is somebody else's, and ends in its own time.
+  [
+    'content is closed',
+    ofEach(({ made }, { isVirtual }) => (made.isClosed() || (!isVirtual && made.plan.flaw === 'spent') ? null : 'it is open')),
+  ],
   [
     'eight bits go only where they may',
     ofEach((sent, walk) => {
@@ -374,6 +424,102 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
       const may = walk.plan.servers.some(({ name, offers }) => name === taken.host && offers.includes('8BITMIME'));
       return may ? null : `${taken.host} has it in eight bits`;
     }),
+  ],
+  [
+    'eight bits are announced',
+    ofEach((sent, walk) => {
+      const taken = takenOf(sent, walk).find(({ octets, announced }) => isEightBit(octets) && announced.includes('8BITMIME'));
+      return taken && !parametersOf(taken.said[0] as string).includes('BODY=8BITMIME') ? (taken.said[0] as string) : null;
+    }),
+  ],
+  [
+    'nobody gets what it cannot take',
+    ofEach((sent, walk) => {
+      for (const { host, announced, isSecured } of takenOf(sent, walk)) {
+        const lacking = needsOf(sent).find((keyword) => (keyword === 'encryption' ? !isSecured : !announced.includes(keyword)));
+        if (lacking !== undefined) return `${host} has it without ${lacking}`;
+      }
+      return null;
+    }),
+  ],
+  [
+    'what is asked for is said where it is understood',
+    ofEach((sent, walk) => {
+      const { wants } = sent.plan;
+      const addresses = recipientsOf(sent.plan).map(spoken);
+      for (const { said, announced } of takenOf(sent, walk)) {
+        const [mail = '', ...rcpts] = said;
+        const missing = (line: string, wanted: readonly string[]) => wanted.find((each) => !parametersOf(line).includes(each));
+        const isForeign = wants.beyondAscii !== undefined && wants.beyondAscii !== 'domain';
+        if (parametersOf(mail).includes('SMTPUTF8') !== isForeign) return mail;
+        if (wants.requireTls && missing(mail, ['REQUIRETLS'])) return mail;
+        if (!announced.includes('DSN')) continue;
+        if (missing(mail, dsnOf(sent, null))) return mail;
+        for (const rcpt of rcpts) {
+          const index = addresses.findIndex((address) => rcpt.startsWith(`RCPT TO:<${address}>`));
+          if (missing(rcpt, dsnOf(sent, index))) return rcpt;
+        }
+      }
+      return null;
+    }),
+  ],
+  [
+    'unsupported is what a server lacks',
+    ofEachFailed(({ code, lacks = '', message }, sent, walk) => {
+      if (code !== 'unsupported' || lacks === 'partial') return null;
+      const keyword = lacks === 'encryption' ? lacks : lacks.toUpperCase();
+      if (!needsOf(sent).includes(keyword)) return `${lacks}: ${message}`;
+      // One that refuses EHLO offers nothing.
+      return serversOf(sent.program, walk).every(({ offers, faults }) => faults === 0 && offers.includes(keyword))
+        ? `${lacks}: ${message}`
+        : null;
+    }),
+  ],
+  [
+    'nothing goes in clear where TLS must be',
+    (walk) => {
+      const wrong = walk.conversations.find(
+        ({ terms, wasInClear, hasOfferedTls }) =>
+          wasInClear && !walk.isVirtual && (tlsOf(terms.name, walk)?.mode === 'required' || hasOfferedTls),
+      );
+      return wrong ? `${wrong.terms.name}, ${JSON.stringify(tlsOf(wrong.terms.name, walk))}: ${wrong.told.join(', ')}` : null;
+    },
+  ],
+  [
+    'a stranger is told nothing',
+    ofEach((sent, walk) => {
+      const { kind } = sent.program.plan;
+      const stranger = walk.conversations.find(({ terms, mails }) => {
+        const tls = tlsOf(terms.name, walk);
+        // opportunisticTLS of nodemailer looks at no certificate.
+        return tls?.kind === 'stranger' && mails.includes(fromOf(sent)) && !(kind === 'nodemailer' && tls.mode === 'opportunistic');
+      });
+      // One that refused EHLO offered no TLS.
+      return stranger && !walk.isVirtual && stranger.isSecured ? `${stranger.terms.name} heard of it` : null;
+    }),
+  ],
+  [
+    'TLS fails by its own code',
+    ofEachFailed(({ code, message }, sent, walk) => {
+      const servers = serversOf(sent.program, walk);
+      const [first] = servers;
+      const wanted = first?.tls && (first.tls.mode === 'required' || first.tls.kind !== 'stripped') ? TLS_CODES[first.tls.kind] : undefined;
+      const isSame = servers.every(({ tls, faults }) => faults === 0 && tls?.kind === first?.tls?.kind && tls?.mode === first?.tls?.mode);
+      if (walk.isVirtual || !isSame || sent.program.plan.kind === 'nodemailer') return null;
+      // A session that is idle for too long may end within the handshake, too.
+      const isIdle = code === 'tls-handshake' && servers.some(({ idle }) => idle);
+      const isOfTls = (code.startsWith('tls-') || code === 'starttls-missing') && !isIdle;
+      if (wanted === undefined) return isOfTls ? `${code}: ${message}` : null;
+      return isOfTls && code !== wanted ? `${code}, not ${wanted}: ${message}` : null;
+    }),
+  ],
+  [
+    'an outcome tells of TLS',
+    ofEachAccepted(({ server }, sent, walk) =>
+      sent.program.plan.kind !== 'nodemailer' && takenOf(sent, walk).some(({ isSecured }) => isSecured !== (server.tls !== null))
+        ? `${JSON.stringify(server.tls)}`
+        : null,
+    ),
   ],
   ['the client keeps to the protocol', ({ conversations }) => conversations.flatMap(({ wrongs }) => wrongs)[0] ?? null],
   [
@@ -392,18 +538,45 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
   [
     'a pool keeps to its limits',
     (walk) => {
-      for (const program of walk.programs.filter(({ plan }) => plan.kind === 'pool')) {
+      const isPool = ({ kind, pool }: Ran['plan']): boolean => kind === 'pool' || (kind === 'nodemailer' && pool.connections > 1);
+      for (const program of walk.programs.filter(({ plan }) => isPool(plan))) {
         const own = new Set(walk.sent.filter((each) => each.program === program).map(fromOf));
         const { messagesPerConnection, rate, pipelining } = program.plan.pool;
         for (const { mails } of walk.conversations)
           if (mails.filter((from) => own.has(from)).length > messagesPerConnection) return `${mails.length} messages in a session`;
-        const begun = program.trace.filter(({ side, line }) => side === 'client' && line.startsWith('MAIL ')).map(({ at }) => at);
-        if (rate === null || pipelining) continue;
+        // One that was given behind NOOP, which verify asks, has begun before it is said.
+        const said = program.trace.filter(({ side }) => side === 'client');
+        const isBehindNoop = ({ session }: Ran['trace'][number], i: number): boolean =>
+          said.slice(0, i).findLast((before) => before.session === session)?.line === 'NOOP';
+        const begun = said.filter((each, i) => each.line.startsWith('MAIL ') && !isBehindNoop(each, i)).map(({ at }) => at);
+        // In nodemailer's pool they always follow closely.
+        if (rate === null || pipelining || program.plan.kind === 'nodemailer') continue;
         const isFast = begun.some((at, i) => i >= rate.messages && at - (begun[i - rate.messages] as number) < rate.per - 1);
         if (isFast && walk.isVirtual) return `more than ${rate.messages} messages in ${rate.per} ms`;
       }
       return null;
     },
+  ],
+  [
+    'nodemailer hears what became of a message',
+    ofEach(({ outcome, made, plan }) => {
+      const answer = outcome && answers.get(outcome);
+      if (!answer) return null;
+      if ('info' in answer) {
+        const { info } = answer;
+        const dots = made.octets.match(/^\./gm)?.length ?? 0;
+        const size = made.octets.length + dots + 3;
+        if (info.messageSize !== size) return `a size of ${info.messageSize}, not ${size}`;
+        return info.accepted.length + info.rejected.length === plan.recipients ? null : `${info.accepted} and ${info.rejected}`;
+      }
+      const { error } = answer;
+      const { failure, code, retry, rejected = [], responseCode } = error;
+      if (failure === undefined) return null;
+      if ((failure.code === 'uncertain') !== (code === 'EUNCERTAIN')) return `${code} for ${failure.code}`;
+      if (failure.retry !== retry) return `${retry} for ${failure.retry}`;
+      if (rejected.join() !== failure.refusals.map(({ address }) => address).join()) return `${rejected} are told`;
+      return responseCode === (failure.reply ?? failure.refusals[0]?.reply)?.code ? null : `${responseCode} is told`;
+    }),
   ],
   ['the end comes behind what was given', ({ seen }) => seen[0] ?? null],
   [
@@ -411,8 +584,8 @@ export const CHECKS: readonly (readonly [name: string, find: Check])[] = [
     ({ programs, sent, isVirtual }) => {
       for (const program of programs) {
         const { closed, ended, plan } = program;
-        // A pool that was asked whether its server is there waits for the answer.
-        const isAsking = plan.kind === 'pool' && !plan.end.startsWith('destroy') && plan.messages.some(({ asks }) => asks);
+        // Whoever was asked whether the server is there waits for the answer.
+        const isAsking = !plan.end.startsWith('destroy') && plan.messages.some(({ asks }) => asks);
         if (closed === null || ended === null || !isVirtual || isAsking) continue;
         const last = sent.reduce(
           (latest, each) => (each.program === program && !each.isLate ? Math.max(latest, each.settled ?? 0) : latest),

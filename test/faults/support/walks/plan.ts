@@ -4,7 +4,7 @@
  */
 import type { HostTerms, Kind } from '../worlds/host.ts';
 import { Dice } from '../worlds/time.ts';
-import { type ContentPlan, FLAWS, mayHave, SHAPES } from './content.ts';
+import { type ContentPlan, FLAWS, type Flaw, mayHave, SHAPES, type Shape } from './content.ts';
 
 /** Milliseconds for whatever is waited for, but for a verdict after a signal. */
 export const LIMIT = 1000;
@@ -17,6 +17,16 @@ export interface ServerPlan extends HostTerms {
   readonly hasAuth: boolean;
   /** The share of connections that do not come about. */
   readonly refuses: number;
+  /** On sockets alone, because a handshake takes no virtual time. */
+  readonly tls: TlsPlan | null;
+}
+
+/** What a server makes of TLS: it offers STARTTLS, begins with TLS, refuses STARTTLS, says nothing of it, breaks the handshake, or has another's certificate. */
+const TLS_KINDS = ['offered', 'implicit', 'refused', 'stripped', 'broken', 'stranger'] as const;
+export interface TlsPlan {
+  readonly kind: (typeof TLS_KINDS)[number];
+  /** What the programs ask for. */
+  readonly mode: 'required' | 'opportunistic';
 }
 
 export interface MessagePlan {
@@ -34,10 +44,37 @@ export interface MessagePlan {
   readonly throws: boolean;
   /** The program asks behind it whether the server is there. */
   readonly asks: boolean;
+  readonly wants: Wants;
 }
 
+/** What a message asks of its server besides. */
+export interface Wants {
+  readonly ret?: 'FULL' | 'HDRS';
+  readonly envid?: string;
+  readonly notify?: readonly ('SUCCESS' | 'FAILURE' | 'DELAY' | 'NEVER')[];
+  /** Each recipient had another address before. */
+  readonly originals?: true;
+  /** Without DSN it fails. */
+  readonly needsDsn?: true;
+  /** Where it is not ASCII. A domain has an ASCII form, and needs nothing of the server. */
+  readonly beyondAscii?: 'sender' | 'recipient' | 'domain' | 'header';
+  readonly requireTls?: true;
+}
+
+/** The addresses of a message, as programs give them. */
+export const senderOf = ({ id, wants }: MessagePlan): string => `m${wants.beyondAscii === 'sender' ? 'ü' : ''}${id}@here.example`;
+export const recipientsOf = ({ recipients, wants: { beyondAscii } }: MessagePlan): string[] =>
+  Array.from({ length: recipients }, (_, i) => {
+    if (i > 0) return `r${i}@there.example`;
+    return beyondAscii === 'recipient' ? 'rü0@there.example' : beyondAscii === 'domain' ? 'r0@dörf.example' : 'r0@there.example';
+  });
+export const originalOf = (index: number): string => `o${index}=@old.example`;
+/** An address as it is said: an octet string, and the domain in ASCII. */
+export const spoken = (address: string): string => Buffer.from(address.replace('dörf', 'xn--drf-sna')).toString('latin1');
+
 export interface ProgramPlan {
-  readonly kind: 'submit' | 'client' | 'pool';
+  /** With nodemailer `pool.connections` of 1 is no pool. */
+  readonly kind: 'submit' | 'client' | 'pool' | 'nodemailer';
   readonly seed: number;
   /** By place in the walk. */
   readonly servers: readonly number[];
@@ -72,8 +109,33 @@ export interface WalkPlan {
   readonly programs: readonly ProgramPlan[];
 }
 
+function drawWants(dice: Dice): Wants {
+  const asksDsn = dice.isIn(0.25);
+  const beyondAscii = dice.isIn(0.15) ? dice.one(['sender', 'recipient', 'domain', 'header'] as const) : undefined;
+  return {
+    ...(asksDsn && dice.isIn(0.5) ? { ret: dice.one(['FULL', 'HDRS'] as const) } : {}),
+    ...(asksDsn && dice.isIn(0.5) ? { envid: dice.one(['id', 'a+b=c d', 'é']) } : {}),
+    ...(asksDsn && dice.isIn(0.7) ? { notify: dice.one([['NEVER'], ['SUCCESS', 'DELAY'], ['FAILURE']] as const) } : {}),
+    ...(dice.isIn(0.1) ? { originals: true } : {}),
+    ...(asksDsn && dice.isIn(0.3) ? { needsDsn: true } : {}),
+    ...(beyondAscii === undefined ? {} : { beyondAscii }),
+    ...(dice.isIn(0.01) ? { requireTls: true } : {}),
+  };
+}
+
+/** Draws what came to be drawn later than the rest, so that the rest stays as it is. */
+const besides = (seed: number): Dice => new Dice(seed ^ 0x5bd1e995);
+
 const some = <T>(dice: Dice, share: number, values: readonly T[]): T[] => values.filter(() => dice.isIn(share));
 const seedOf = (dice: Dice): number => dice.below(2 ** 31);
+
+function drawTls(dice: Dice, lmtp: boolean): TlsPlan | null {
+  if (dice.isIn(0.5)) return null;
+  const drawn = dice.isIn(0.6) ? 'offered' : dice.one(TLS_KINDS);
+  // No URL of LMTP says it.
+  const kind = drawn === 'implicit' && lmtp ? 'offered' : drawn;
+  return { kind, mode: kind === 'implicit' || dice.isIn(0.6) ? 'required' : 'opportunistic' };
+}
 
 function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): ServerPlan {
   const isBad = !isFair && dice.isIn(0.7);
@@ -83,12 +145,14 @@ function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): 
   if (dice.isIn(0.5)) spared.push('garbage', 'misplaced', 'early');
   const hasAuth = !isFair && dice.isIn(0.25);
   const most = dice.isIn(0.1) ? 1 + dice.below(4) : null;
+  const seed = seedOf(dice);
   return {
-    seed: seedOf(dice),
+    seed,
     name: `host${index + 1}.example`,
     lmtp,
     offers: [
       ...some(dice, 0.6, ['PIPELINING', 'CHUNKING', '8BITMIME', 'SIZE 0', 'ENHANCEDSTATUSCODES']),
+      ...some(besides(seed), 0.6, ['DSN', 'SMTPUTF8', 'REQUIRETLS']),
       ...(hasAuth ? ['AUTH PLAIN LOGIN'] : []),
       ...(most === null ? [] : [`LIMITS MAILMAX=${most}`]),
     ],
@@ -104,6 +168,7 @@ function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): 
     isRude: dice.isIn(0.1),
     hasAuth,
     refuses: isBad ? dice.one([0, 0.05, 0.3]) : 0,
+    tls: drawTls(besides(seed + 1), lmtp),
   };
 }
 
@@ -122,26 +187,52 @@ function drawText(dice: Dice, id: number): string {
   return `${[...head, '', ...lines].join(end)}${dice.isIn(0.8) ? end : ''}`;
 }
 
+/** A message whose octets nobody may change. RFC 1847 §2.1 */
+const signed = (text: string, id: number): string =>
+  [
+    `Subject: m${id}`,
+    'MIME-Version: 1.0',
+    'Content-Type: multipart/signed; boundary=b; protocol="application/pgp-signature"; micalg=pgp-sha256',
+    '',
+    '--b',
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Transfer-Encoding: 8bit',
+    '',
+    `Grüße ${text.length > 20_000 ? 'a line of text\r\n'.repeat(6000) : ''}`,
+    '--b',
+    'Content-Type: application/pgp-signature',
+    '',
+    'x',
+    '--b--',
+    '',
+  ].join('\r\n');
+export const isSigned = ({ text }: ContentPlan): boolean => text.includes('multipart/signed');
+
 function drawContent(dice: Dice, id: number, isGentle: boolean): ContentPlan {
   const shape = dice.isIn(0.3) ? 'text' : dice.one(SHAPES);
   const flaws = FLAWS.filter((flaw) => mayHave(shape, flaw));
   const flaw = flaws.length > 0 && !isGentle && dice.isIn(0.25) ? dice.one(flaws) : null;
   // What is short is encoded at the call.
   const more = flaw === 'moved' && dice.isIn(0.7) ? 'a line that was moved\r\n'.repeat(5000) : '';
+  const seed = seedOf(dice);
+  const text = drawText(dice, id) + more;
   return {
-    seed: seedOf(dice),
+    seed,
     shape,
     flaw,
-    text: drawText(dice, id) + more,
+    text: besides(seed).isIn(0.03) ? signed(text, id) : text,
     pause: dice.one([0, 0, 10, 150, 300]),
   };
 }
 
 function drawMessage(dice: Dice, id: number, isFirst: boolean, isGentle: boolean): MessagePlan {
+  const recipients = dice.isIn(0.5) ? 1 : 1 + dice.below(4);
+  const content = drawContent(dice, id, isGentle);
   return {
     id,
-    recipients: dice.isIn(0.5) ? 1 : 1 + dice.below(4),
-    content: drawContent(dice, id, isGentle),
+    recipients,
+    content,
+    wants: drawWants(besides(content.seed + 1)),
     sharesContent: !isFirst && dice.isIn(0.04),
     withoutEightBit: dice.one([undefined, undefined, 'convert', 'send', 'refuse'] as const),
     wait: dice.one([0, 0, 0, dice.below(50), 900 + dice.below(350), 900 + dice.below(350), 'settled'] as const),
@@ -155,9 +246,10 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
   const kind = dice.one(['submit', 'client', 'client', 'pool', 'pool', 'pool'] as const);
   // Its messages are good, and it gives none of them up.
   const isGentle = dice.isIn(0.4);
-  return {
+  const seed = seedOf(dice);
+  const program: ProgramPlan = {
     kind,
-    seed: seedOf(dice),
+    seed,
     servers: Array.from({ length: kind === 'client' ? 1 : 1 + dice.below(3) }, () => dice.below(servers)),
     begins: dice.isIn(0.5) ? 0 : dice.below(2000),
     options: {
@@ -180,6 +272,37 @@ function drawProgram(dice: Dice, count: number, servers: number, firstId: number
     abort: dice.isIn(0.15) ? dice.one([dice.below(3000), 'never', 'never'] as const) : null,
     end: dice.one(['quit', 'quit', 'quit', 'dispose', 'both', 'destroy', 'destroy at once'] as const),
     lingers: dice.isIn(0.5) ? 0 : dice.below(4000),
+  };
+  return besides(seed).isIn(0.15) ? withNodemailer(program) : program;
+}
+
+/** Shapes that nodemailer takes as a whole message, and what of theirs it hands over. */
+const RAW: readonly Shape[] = ['text', 'octets', 'readable', 'passthrough', 'from'];
+const RAW_FLAWS: readonly Flaw[] = ['throws', 'dies', 'silent'];
+
+/** The same program through nodemailer, which knows one server, and no word for some of what a message may want. */
+function withNodemailer(program: ProgramPlan): ProgramPlan {
+  const withRaw = ({ shape, flaw, ...content }: ContentPlan): ContentPlan => {
+    const raw = RAW.includes(shape) ? shape : 'from';
+    return { ...content, shape: raw, flaw: flaw !== null && RAW_FLAWS.includes(flaw) && mayHave(raw, flaw) ? flaw : null };
+  };
+  return {
+    ...program,
+    kind: 'nodemailer',
+    servers: program.servers.slice(0, 1),
+    options: { ...program.options, commit: 'apart', framing: 'auto', window: 65_536, deadline: undefined },
+    abort: null,
+    messages: program.messages.map((message) => {
+      const { needsDsn: _, beyondAscii, ...wants } = message.wants;
+      return {
+        ...message,
+        content: withRaw(message.content),
+        sharesContent: false,
+        withoutEightBit: undefined,
+        throws: false,
+        wants: beyondAscii === undefined || beyondAscii === 'header' ? wants : { ...wants, beyondAscii },
+      };
+    }),
   };
 }
 
@@ -224,6 +347,7 @@ export function* lessOf(plan: WalkPlan): Generator<WalkPlan> {
       const withMessage = (less: Partial<MessagePlan>) =>
         withProgram(i, { ...program, messages: messages.map((each, k) => (k === at ? { ...each, ...less } : each)) });
       if (message.abort !== null) yield withMessage({ abort: null });
+      if (Object.keys(message.wants).length > 0) yield withMessage({ wants: {} });
       if (message.throws || message.asks) yield withMessage({ throws: false, asks: false });
       if (message.recipients > 1) yield withMessage({ recipients: 1 });
       if (message.content.pause > 0) yield withMessage({ content: { ...message.content, pause: 0 } });
@@ -266,6 +390,9 @@ export function drawTogether(seeds: readonly number[], faster: number): WalkPlan
         lingers: soon(program.lingers),
         messages: program.messages.map((message) => ({
           ...message,
+          // nodemailer has no limit for it but that of RFC 5321.
+          content:
+            program.kind === 'nodemailer' && message.content.flaw === 'silent' ? { ...message.content, flaw: null } : message.content,
           id: 100_000 * (i + 1) + message.id,
           wait: message.wait === 'settled' ? 'settled' : soon(message.wait),
           abort: typeof message.abort === 'number' ? soon(message.abort) : message.abort,

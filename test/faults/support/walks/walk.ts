@@ -22,8 +22,21 @@ import type { Conversation, Taken } from '../worlds/host.ts';
 import { Dice, VirtualTime } from '../worlds/time.ts';
 import { type Made, makeContent } from './content.ts';
 import { type Ground, openLoopback, openMemory } from './ground.ts';
+import { openMailer } from './mailer.ts';
 import { type Breach, findBreaches } from './oracle.ts';
-import { drawTogether, drawWalk, GRACE, LIMIT, lessOf, type MessagePlan, type ProgramPlan, type WalkPlan } from './plan.ts';
+import {
+  drawTogether,
+  drawWalk,
+  GRACE,
+  LIMIT,
+  lessOf,
+  type MessagePlan,
+  originalOf,
+  type ProgramPlan,
+  recipientsOf,
+  senderOf,
+  type WalkPlan,
+} from './plan.ts';
 
 /** A message that a program gave, and all that became of it. */
 export interface Sent {
@@ -89,6 +102,25 @@ export interface Tally {
 
 export const emptyTally = (): Tally => ({ messages: 0, accepted: 0, failed: 0, uncertain: 0, sessions: 0 });
 
+function envelopeOf(plan: MessagePlan): Envelope {
+  const { id, withoutEightBit, wants } = plan;
+  const { notify, originals, needsDsn, beyondAscii, requireTls, ret, envid } = wants;
+  const to = recipientsOf(plan).map((address, i) =>
+    notify || originals ? { address, ...(notify ? { notify } : {}), ...(originals ? { original: originalOf(i) } : {}) } : address,
+  );
+  const [first] = to;
+  return {
+    from: senderOf(plan),
+    to: to.length === 1 && id % 2 === 0 && typeof first === 'string' ? first : to,
+    ...(withoutEightBit === undefined ? {} : { withoutEightBit }),
+    ...(ret ? { ret } : {}),
+    ...(envid ? { envid } : {}),
+    ...(needsDsn ? { dsn: 'require' } : {}),
+    ...(beyondAscii === 'header' ? { smtputf8: true } : {}),
+    ...(requireTls ? { requireTls } : {}),
+  };
+}
+
 const pass = (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds));
 
 class Walk {
@@ -153,6 +185,7 @@ class Walk {
             ran.aborted ??= at;
           });
     if (plan.kind === 'submit') await this.#submitAll(ran, options);
+    else if (plan.kind === 'nodemailer') await this.#useMailer(ran);
     else if (plan.kind === 'client') await this.#useClient(ran, dice, { ...options, ...(whole ? { signal: whole } : {}) });
     else await this.#usePool(ran, dice, { ...options, ...(whole ? { signal: whole } : {}) });
   }
@@ -205,6 +238,20 @@ class Walk {
     const { open, busy, waiting } = pool.stats;
     if (open + busy + waiting > 0) this.seen.push(`a pool that has ended has ${open} open, ${busy} busy, ${waiting} waiting`);
     if (ran.aborted === null || ran.plan.abort === null) await this.#giveLate(ran, dice, (...given) => pool.send(...given));
+  }
+
+  /** Closing fails what waits in a pool, and without one it ends nothing; so that what was given is waited for. */
+  async #useMailer(ran: Ran): Promise<void> {
+    const mailer = openMailer(ran.plan, ran.servers[0] as Server, (side, line, session) => {
+      ran.trace.push({ side, line, session, at: this.#now() });
+    });
+    await this.#giveAll(ran, (...given) => mailer.send(...given));
+    const quit = async (): Promise<void> => {
+      await Promise.all(ran.sending);
+      await mailer.close(false);
+    };
+    const destroy = (): void => void mailer.close(mailer.isPool);
+    await this.#end(ran, { destroy, [Symbol.asyncDispose]: quit }, quit);
   }
 
   #tell(ran: Ran, failure: Failure | null): void {
@@ -276,13 +323,7 @@ class Walk {
       heard: [],
     };
     this.sent.push(sent);
-    const to = Array.from({ length: plan.recipients }, (_, i) => `r${i}@there.example`);
-    const { withoutEightBit } = plan;
-    const envelope: Envelope = {
-      from: `m${plan.id}@here.example`,
-      to: to.length === 1 && plan.id % 2 === 0 ? (to[0] as string) : to,
-      ...(withoutEightBit === undefined ? {} : { withoutEightBit }),
-    };
+    const envelope = envelopeOf(plan);
     const fail = (): void => {
       if (plan.throws) throw new Error('the callback fails');
     };
@@ -437,21 +478,35 @@ export async function findByCheck(
 /** Runs several walks at once on sockets of loopback, in real time; as `runWalk`, and nothing is left out. */
 export async function runOnLoopback(seeds: readonly number[], tally: Tally): Promise<string | null> {
   const plan = drawTogether(seeds, 10);
+  const all = await runTogether(plan);
+  count(tally, all);
+  const [breach] = findBreaches(all);
+  return breach === undefined ? null : report(plan.seed, breach, plan, all);
+}
+
+async function runTogether(plan: WalkPlan): Promise<Walked> {
   const ears = listen();
   const ground = await openLoopback(plan.servers);
   try {
     const walk = new Walk(plan, ground, () => performance.now());
     await walk.run();
     await ground.settle();
-    const all = walked(walk, ground, ears, false, 0);
-    count(tally, all);
-    const [breach] = findBreaches(all);
-    return breach === undefined ? null : report(plan.seed, breach, plan, all);
+    return walked(walk, ground, ears, false, 0);
   } finally {
     await ground.stop();
     ears.stop();
   }
 }
+
+/** Runs walks on loopback, some at a time, until a check fails that has this name. */
+export async function findOnLoopback(check: string, times: number): Promise<boolean> {
+  for (let first = 1; first <= times * FEW; first += FEW) {
+    const seeds = Array.from({ length: FEW }, (_, i) => first + i);
+    if (findBreaches(await runTogether(drawTogether(seeds, 10))).some((each) => each.check === check)) return true;
+  }
+  return false;
+}
+const FEW = 10;
 
 /** A digest of a walk, by which two runs of it can be compared. */
 export async function digest(seed: number): Promise<string> {

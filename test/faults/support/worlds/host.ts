@@ -13,6 +13,11 @@ export interface Taken {
   readonly from: string;
   readonly recipients: readonly string[];
   readonly octets: string;
+  /** The commands of its envelope, of RCPT those that were accepted. */
+  readonly said: readonly string[];
+  /** What the host had announced in this session. */
+  readonly announced: readonly string[];
+  readonly isSecured: boolean;
 }
 
 export interface HostTerms {
@@ -35,6 +40,10 @@ export interface HostTerms {
   readonly picky?: number;
   /** QUIT has no answer. */
   readonly isRude?: boolean;
+  /** STARTTLS has no other answer than this. */
+  readonly refusesTls?: string;
+  /** Whoever has the stream makes the handshake, and calls `secured`. */
+  readonly isSecuredApart?: boolean;
 }
 
 export type Kind = 'refuse' | 'farewell' | 'close' | 'reset' | 'stall' | 'late' | 'drip' | 'garbage' | 'misplaced' | 'extra' | 'early';
@@ -49,6 +58,15 @@ const REFUSALS = [
   '554-5.7.1 no\r\n554 5.7.1 never',
 ];
 
+/** Parameters that may be said only where the host has announced the keyword. */
+const PARAMETERS: readonly (readonly [RegExp, keyword: string])[] = [
+  [/ SIZE=/, 'SIZE'],
+  [/ BODY=/, '8BITMIME'],
+  [/ SMTPUTF8\b/, 'SMTPUTF8'],
+  [/ (?:RET|ENVID|NOTIFY|ORCPT)=/, 'DSN'],
+  [/ REQUIRETLS\b/, 'REQUIRETLS'],
+];
+
 /** What goes to the client: octets, or the end of the connection. */
 type Piece = { readonly after: number; readonly octets: string } | { readonly after: number; readonly ends: 'close' | 'reset' };
 
@@ -60,6 +78,8 @@ export class Conversation {
   isCommitted = false;
   /** Credentials or a message began without TLS. */
   wasInClear = false;
+  /** The host announced STARTTLS, and so nothing of a message may go in clear. */
+  hasOfferedTls = false;
   #isSecured = false;
   /** Commands that came, in order, and what was said to them. */
   readonly told: string[] = [];
@@ -85,6 +105,8 @@ export class Conversation {
   #hasMail = false;
   #from = '';
   #heard = '';
+  #announced: readonly string[] = [];
+  #said: string[] = [];
   #idle: ReturnType<typeof setTimeout> | undefined;
   #recipients: string[] = [];
   /** Content at which the host speaks early, and what it says then. */
@@ -140,6 +162,16 @@ export class Conversation {
     this.stream.on('error', () => {}).on('close', () => clearTimeout(this.#idle));
     this.#act('greeting', '220 there.example ESMTP');
     this.#flush();
+  }
+
+  /** The stream goes on within TLS: what was known is forgotten. RFC 3207 §4.2 */
+  secured(): void {
+    this.#isSecured = true;
+    this.#announced = [];
+  }
+
+  get isSecured(): boolean {
+    return this.#isSecured;
   }
 
   /* ---- hearing ---- */
@@ -207,7 +239,12 @@ export class Conversation {
     if (block.left > 0) return false;
     this.#block = null;
     if (block.last) this.#endContent(this.#content);
-    else {
+    else if (this.#earlySaid !== null) {
+      // It was the reply to this block.
+      this.#blocks += 1;
+      this.#isRefused ||= !this.#earlySaid.takes;
+      this.#earlySaid = null;
+    } else {
       this.#blocks += 1;
       this.#isRefused = !this.#act('BDAT', '250 2.0.0 more') || this.#isRefused;
     }
@@ -221,14 +258,19 @@ export class Conversation {
     if (!this.#isSecured && (verb === 'AUTH' || verb === 'MAIL')) this.wasInClear = true;
     switch (verb) {
       case 'EHLO':
-      case 'LHLO':
-        this.#act('EHLO', ['there.example', ...this.terms.offers.filter((word) => !this.#isSecured || word !== 'STARTTLS')]);
+      case 'LHLO': {
+        // RFC 8689 §2: REQUIRETLS is offered only within TLS.
+        const offers = this.terms.offers.filter((word) => word !== (this.#isSecured ? 'STARTTLS' : 'REQUIRETLS'));
+        this.#announced = this.#act('EHLO', ['there.example', ...offers]) ? offers : [];
+        this.hasOfferedTls ||= this.#announced.includes('STARTTLS');
         break;
+      }
       case 'HELO':
         this.#act('HELO', '250 there.example');
         break;
       case 'STARTTLS':
-        if (this.#act('STARTTLS', '220 go ahead')) this.#mode = 'handshake';
+        if (this.terms.refusesTls !== undefined) this.#say(this.terms.refusesTls);
+        else if (this.#act('STARTTLS', '220 go ahead') && !this.terms.isSecuredApart) this.#mode = 'handshake';
         break;
       case 'AUTH':
         if (this.#dice.isIn(0.1)) {
@@ -242,6 +284,8 @@ export class Conversation {
         this.#from = /<(.*?)>/.exec(line)?.[1] ?? '';
         this.mails.push(this.#from);
         if (this.mails.length > (this.terms.most ?? Number.POSITIVE_INFINITY)) this.wrongs.push('more messages than LIMITS allows');
+        this.#checkParameters(line, line);
+        this.#said = [line];
         this.#hasMail = this.#act('MAIL', '250 2.1.0 ok');
         break;
       case 'RSET':
@@ -252,10 +296,14 @@ export class Conversation {
         this.#act('NOOP', '250 2.0.0 here');
         break;
       case 'RCPT':
+        this.#checkParameters(line, this.#said[0] ?? '');
         if (!this.#hasMail) this.#say('503 5.5.1 no MAIL');
         else if (this.#isPicky)
           this.#say(`${this.#dice.one(['550 5.1.1 nobody', '450 4.2.1 later'])}${this.terms.echoes ? ` ${line}` : ''}`);
-        else if (this.#act('RCPT', '250 2.1.5 ok')) this.#recipients.push(/<(.*?)>/.exec(line)?.[1] ?? '');
+        else if (this.#act('RCPT', '250 2.1.5 ok')) {
+          this.#recipients.push(/<(.*?)>/.exec(line)?.[1] ?? '');
+          this.#said.push(line);
+        }
         break;
       case 'DATA':
         // RFC 2920 §3.1: a server may say 354 though nobody was accepted.
@@ -277,6 +325,16 @@ export class Conversation {
       default:
         this.#say('500 5.5.2 what');
     }
+  }
+
+  /** `mail`: the command that began the transaction. */
+  #checkParameters(line: string, mail: string): void {
+    const parameters = line.slice(line.lastIndexOf('>'));
+    for (const [parameter, keyword] of PARAMETERS)
+      if (parameter.test(parameters) && !this.#announced.some((offer) => offer.split(' ')[0] === keyword))
+        this.wrongs.push(`${keyword} was not offered: ${line}`);
+    // RFC 6531 §3.4
+    if (/[\x80-\xff]/.test(line) && !/ SMTPUTF8\b/.test(mail)) this.wrongs.push(`octets above 127 without SMTPUTF8: ${line}`);
   }
 
   /** Nothing is drawn where everybody is welcome. */
@@ -319,10 +377,11 @@ export class Conversation {
     this.isCommitted = true;
     const recipients = this.#recipients;
     const from = this.#from;
+    const envelope = { from, said: this.#said, announced: this.#announced, isSecured: this.#isSecured };
     this.#reset();
     if (recipients.length > 0) this.commits.push(from);
     const takeFor = (whom: readonly string[]): void => {
-      if (whom.length > 0 && !this.#isRefused) this.#take({ host: this.terms.name, from, recipients: whom, octets });
+      if (whom.length > 0 && !this.#isRefused) this.#take({ host: this.terms.name, ...envelope, recipients: whom, octets });
     };
     if (this.#isDead) return;
     if (this.#earlySaid !== null) {
