@@ -47,6 +47,7 @@ const TABLES: readonly (readonly [file: string, parts: readonly string[]])[] = [
   ['src/submit/advice.ts', ['the first of auth.mechanisms']],
   ['src/submit/outcome.ts', ['the end of the content']],
   ['src/submit/delivery.ts', []],
+  ['src/submit/secret.ts', ['the environment variable …', 'the first line that … writes']],
   ['src/transport/socket-error.ts', []],
   ['src/transport/connect.ts', []],
   ['src/transport/lookup/endpoints.ts', ['… was given up']],

@@ -14,7 +14,7 @@ import { type Failure, failHere } from './failure.ts';
 import { inTime, type Message, type SendOptions } from './message.ts';
 import { namesOf } from './names.ts';
 import { nextSession, observerOf, type Place, traceOf } from './observe.ts';
-import { mayTakeMore, open } from './open.ts';
+import { mayTakeMore, open, partFrom } from './open.ts';
 import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
 import {
   type Attempt,
@@ -83,8 +83,8 @@ const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extr
   attempts,
 });
 
-/** The same for what is parsed already. */
-export async function openClient(host: Host, terms: Terms, options: Options): Promise<Connected<SessionClient>> {
+/** The same for what is parsed already. `mayMoveOn`: where a session does not open, the next address is tried. */
+export async function openClient(host: Host, terms: Terms, options: Options, mayMoveOn = false): Promise<Connected<SessionClient>> {
   const { signal } = options;
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const causes = new Causes();
@@ -101,6 +101,7 @@ export async function openClient(host: Host, terms: Terms, options: Options): Pr
     security,
     signal,
     names: namesOf(host, causes),
+    mayMoveOn,
     dial: dialOf(host),
     noteFailure: causes.note,
     observe() {
@@ -151,6 +152,7 @@ export class SessionClient implements Client {
     this.#scrub = scrub;
     this.#progress = progress;
     this.#place = place;
+    void session.opened().then((failure) => failure && partFrom(session));
     if (opening === undefined) return;
     const end = () => {
       this.#destroyed ??= { reason: opening.reason };

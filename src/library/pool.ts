@@ -493,7 +493,7 @@ interface OpenedClient {
 
 /** Opens a session and waits until it takes a message. */
 async function openReady(host: Host, terms: Terms, options: Options): Promise<OpenedClient> {
-  const connected = await openClient(host, terms, options).catch((error) => ({
+  const connected = await openClient(host, terms, options, true).catch((error) => ({
     ok: false as const,
     failure: failHere('usage', `bug: ${reasonOf(error)}`, error),
     attempts: [],

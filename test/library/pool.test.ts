@@ -1012,6 +1012,72 @@ test('verify opens another session where the idle one has ended', () =>
     await host.close();
   }));
 
+/** A server with two addresses and, by MX, with two names; at the first of them `greeting` is said. */
+async function twoPlaces(greeting: Deed, suffix: '' | '/MX') {
+  const sick = await startHost({ script: { greeting } });
+  const well = await startHost({ host: '127.0.0.2', port: sick.port });
+  const addressOf = (name: string): string => (name === 'b.example' ? '127.0.0.2' : '127.0.0.1');
+  const server: Server = {
+    url: `smtp://mail.example:${sick.port}${suffix}`,
+    tls: { mode: 'off' },
+    resolver: {
+      addresses: async (name) =>
+        (suffix === '' ? ['a.example', name] : [name]).map((each) => ({
+          address: addressOf(each === 'mail.example' ? 'b.example' : each),
+          family: 4,
+        })),
+      mx: async () => ['a.example', 'b.example'].map((exchange, priority) => ({ exchange, priority })),
+    },
+  };
+  return { well, server };
+}
+
+for (const suffix of ['', '/MX'] as const)
+  test(`a session that does not open gives way to the next ${suffix === '' ? 'address' : 'name'} of the server, for messages and for verify`, () =>
+    within(20_000, async () => {
+      for (const greeting of ['554 not today', '421 too many', 'close'] as const) {
+        const { well, server } = await twoPlaces(greeting, suffix);
+        const pool = new Pool(server, { connections: 1 });
+        assert.equal(await pool.verify(), null, greeting);
+        const sent = await pool.send(ENVELOPE, MESSAGE);
+        assert.equal(sent.kind, 'accepted', JSON.stringify(sent));
+        assert.equal(well.held.length, 1);
+        await pool.drain();
+      }
+    }));
+
+test('a server that refuses the session and then says nothing to QUIT has a second', () =>
+  within(20_000, async () => {
+    let close = (): void => {};
+    const closed = new Promise<void>((resolve) => {
+      close = resolve;
+    });
+    const host = await startScripted((socket) => {
+      socket.once('end', close).resume();
+      socket.write('554 not today\r\n');
+    });
+    const pool = new Pool(urlOf(host));
+    assert.deepEqual(brief(await pool.verify()), ['rejected', 'never']);
+    await pool.drain();
+    await closed;
+    await host.close();
+  }));
+
+test('where a session is silent and another address is left, the signal and the end of the pool come at once', () =>
+  within(20_000, async () => {
+    const { deed, reached, open } = gate('220 late');
+    const { well, server } = await twoPlaces(deed, '');
+    const whole = new AbortController();
+    const pool = new Pool(server, { signal: whole.signal });
+    const sent = pool.send(ENVELOPE, MESSAGE);
+    await reached;
+    whole.abort(new Error('the program ends'));
+    assert.deepEqual(brief(failureOf(await sent)), ['aborted', 'safe']);
+    await pool.drain();
+    open();
+    assert.equal(well.held.length, 0);
+  }));
+
 test('the signal of the options fails what waits and what comes later, as aborted', () =>
   within(20_000, async () => {
     const host = await sink();

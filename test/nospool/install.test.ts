@@ -132,6 +132,16 @@ test('files of packages: a note names the package of a file that is replaced, an
   symlinkSync('../lib/nospool/sendmail', `${root}/usr/sbin/sendmail`);
   const left = await nospool('install', '--root', root);
   assert.ok(left.stdout.includes(`${root}/usr/sbin/sendmail belongs to package nospool-mta, and is this program already\n`), left.stdout);
+  writeFileSync(`${root}/usr/lib/nospool/sendmail`, script.replaceAll(path.dirname(BUILT), '/usr/lib/nospool'));
+  assert.deepEqual(
+    await nospool('install', '--root', root),
+    {
+      status: 1,
+      stdout: '',
+      stderr: `nospool: ${root}/usr/sbin/sendmail belongs to package nospool-mta, and that is another nospool than this: upgrade that package, or remove it before\n`,
+    },
+    'the package runs another program',
+  );
   const removed = await nospool('uninstall', '--root', root);
   assert.ok(removed.stdout.includes(`${root}/usr/sbin/sendmail belongs to package nospool-mta: remove that package, and it is gone\n`));
   assert.equal(readlinkSync(`${root}/usr/sbin/sendmail`), '../lib/nospool/sendmail');

@@ -81,6 +81,8 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
   if (!answering.ok) return failWith(answering.detail);
   const { value: chosen } = answering;
   if (compile) return compileAlone(chosen, found);
+  const other = describeOther(base, `${path.dirname(pathInRoot(base, found))}/`);
+  if (other !== null) return failWith(other);
   const facts: string[] = [];
   let command = found;
   const danger = findDanger(base, listCode(found));
@@ -147,11 +149,23 @@ function placeAll(base: string, facts: string[], put: (file: string) => void): P
   return parsed([...replaced].map(([owner, files]) => notePackage(owner, files)));
 }
 
+/** A sentence about the first place that a package of ours holds for other code than this, which cannot take its place; or null. `code` is a path that a script which runs this names. */
+function describeOther(base: string, code: string): string | null {
+  for (const file of COMMAND_PLACES.map((place) => path.join(base, place))) {
+    const owner = findPackage(base, file);
+    if (owner !== null && isOfPackage(file) && !readFileSync(file, 'latin1').includes(code))
+      return `${file} belongs to package ${owner}, and that is another nospool than this: upgrade that package, or remove it before`;
+  }
+  return null;
+}
+
 /** The one file is its own runtime, so links are enough: the name tells which command it is. */
 export function installLinks(base: string, program: string): number {
   const danger = findDanger(base, [program]);
   if (danger !== null)
     return failWith(`everybody would run a program that others may change, because ${danger}: put it where only root may change it`);
+  const other = describeOther(base, program);
+  if (other !== null) return failWith(other);
   const facts: string[] = [];
   const placed = placeAll(base, facts, (file) => {
     // By a rename, so that there is a sendmail at every moment.
