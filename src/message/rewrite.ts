@@ -56,7 +56,8 @@ function parseReplacement(text: string, qualifyDomain: string): Parsed<Replaceme
 /** Returns the mailbox after the rules. One rule applies, once: that of the address before that of its domain. */
 function rewriteMailbox({ rules, spell }: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
   const { localPart, domain } = qualify(mailbox, qualifyDomain);
-  const found = rules.get(`${localPart}@${spell(domain)}`) ?? rules.get(`*@${spell(domain)}`);
+  const at = `@${spell(domain)}`;
+  const found = rules.get(localPart + at) ?? rules.get(`*${at}`);
   if (!found) return mailbox;
   return 'mailbox' in found ? found.mailbox : withDomain(mailbox, found.domain);
 }

@@ -127,6 +127,6 @@ export function addressRecipients(
   const asked = new Map(given.map((recipient) => [printMailbox(recipient.path), recipient]));
   return routed.map(({ path, original }) => {
     const first = asked.get(printMailbox(original));
-    return { path: asciiDomain(path), notify: first?.notify ?? notify, original: first?.original ?? original };
+    return { path, notify: first?.notify ?? notify, original: first?.original ?? original };
   });
 }
