@@ -3,8 +3,9 @@
  * of what they do to an address.
  */
 import { whyNotAddable, whyNotRemovable } from '../router/headers.ts';
+import { localPartContent } from '../router/match.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
-import { isAddressLiteral, isDomain, parseMailbox, parseReversePath } from '../smtp/path.ts';
+import { isAddressLiteral, isDomain, parseMailbox, parseReversePath, printMailbox } from '../smtp/path.ts';
 import { draftHosts, type HostDraft, type Inherited, readAuthKey, readIgnored, readTlsKey } from './hosts.ts';
 import { keyOf } from './keys.ts';
 import { isEmpty } from './policy.ts';
@@ -66,34 +67,40 @@ function draftRouter(
 }
 
 function takePreconditions(reading: Reading, entries: Entries, name: string, domains: readonly string[]): Preconditions {
-  const list = (key: string, isValid: (item: string) => boolean, expected: string): readonly string[] => {
-    const items = take(reading, entries, 'router', 'texts', key);
+  const list = (key: string, read: (item: string) => string | null, expected: string): readonly string[] => {
     const written = entries.get(key);
-    for (const item of items)
-      if (written && !isValid(item)) reading.complain(written, `expects ${expected} in each item; "${item}" is none of them`);
-    return items;
+    return take(reading, entries, 'router', 'texts', key).map((item) => {
+      const pattern = read(item);
+      if (written && pattern === null) reading.complain(written, `expects ${expected} in each item; "${item}" is none of them`);
+      return pattern ?? item;
+    });
   };
-  const own = list('domains', isDomainPattern, '"*", "@", a domain or "*.domain"');
+  const own = list('domains', readDomainPattern, '"*", "@", a domain or "*.domain"');
   return {
     name,
     domains: entries.has('domains') ? own : domains,
-    localParts: list('local_parts', isLocalPartPattern, '"*" or a local-part'),
-    senders: list('senders', isSenderPattern, '"*", an address with its domain, or "*@domain"'),
+    localParts: list('local_parts', readLocalPartPattern, '"*" or a local-part'),
+    senders: list('senders', readSenderPattern, '"*", an address with its domain, or "*@domain"'),
   };
 }
 
-const isDomainPattern = (item: string): boolean => item === '*' || item === '@' || isDomain(item.replace(/^\*\./, ''));
+const readDomainPattern = (item: string): string | null =>
+  item === '*' || item === '@' || isDomain(item.replace(/^\*\./, '')) ? item : null;
 
-/** Only a `*` alone is a pattern. Elsewhere it is a character of a local-part, and would not match what people mean. */
-function isLocalPartPattern(item: string): boolean {
+/** Without quotes. Only a `*` alone is a pattern: elsewhere it is a character, and would not match what people mean. */
+function readLocalPartPattern(item: string): string | null {
   const mailbox = parseMailbox(item);
-  return item === '*' || (mailbox.ok && mailbox.value.domain === '' && !item.includes('*'));
+  if (item === '*') return item;
+  return mailbox.ok && mailbox.value.domain === '' && !item.includes('*') ? localPartContent(mailbox.value.localPart) : null;
 }
 
-function isSenderPattern(item: string): boolean {
-  if (item === '*') return true;
+/** The pattern as addresses are printed: without quotes that none needs and without a dot at the end. */
+function readSenderPattern(item: string): string | null {
+  if (item === '*') return item;
   const mailbox = parseMailbox(item);
-  return mailbox.ok && mailbox.value.domain !== '' && (mailbox.value.localPart === '*' || !item.includes('*'));
+  return mailbox.ok && mailbox.value.domain !== '' && (mailbox.value.localPart === '*' || !item.includes('*'))
+    ? printMailbox(mailbox.value)
+    : null;
 }
 
 function readRedirect(

@@ -15,6 +15,8 @@ interface RecipientOptions {
   readonly argumentsWithT: 'add' | 'remove';
   /** The domain of bare addresses; '' = none is known, so a bare address fails. */
   readonly qualifyRecipient: string;
+  /** Spells the domain as RCPT has it: two spellings of a domain are one recipient. */
+  readonly spell: (mailbox: Mailbox) => Mailbox;
 }
 
 /**
@@ -29,16 +31,16 @@ export function collectRecipients(
   const fromArguments = parseOperands(operands);
   if (!fromArguments.ok) return fromArguments;
   if (!options.fromFields) {
-    const named = qualifyAll(fromArguments.value, options.qualifyRecipient);
+    const named = qualifyAll(fromArguments.value, options);
     if (!named.ok) return named;
     return named.value.size > 0 ? listOf(named.value) : unparsed(`no recipients: ${argumentCount(operands)}, and -t was not given`);
   }
   const fromFields = parseFields(fields);
   if (!fromFields.ok) return fromFields;
-  const named = qualifyAll(fromArguments.value, options.qualifyRecipient);
+  const named = qualifyAll(fromArguments.value, options);
   if (!named.ok) return named;
   const adds = options.argumentsWithT === 'add';
-  const found = qualifyAll(adds ? [...fromArguments.value, ...fromFields.value] : fromFields.value, options.qualifyRecipient);
+  const found = qualifyAll(adds ? [...fromArguments.value, ...fromFields.value] : fromFields.value, options);
   if (!found.ok) return found;
   if (found.value.size === 0)
     return unparsed(`no recipients: ${argumentCount(operands)}, and the ${recipientNames(fields).join(', ')} fields hold no address`);
@@ -97,10 +99,10 @@ function parseFields(fields: readonly Field[]): Parsed<readonly Mailbox[]> {
 }
 
 /** Qualifies the mailboxes. The keys of the map make sure that each recipient is there once, in the first way of writing. */
-function qualifyAll(mailboxes: readonly Mailbox[], domain: string): Parsed<ReadonlyMap<string, Mailbox>> {
+function qualifyAll(mailboxes: readonly Mailbox[], { qualifyRecipient, spell }: RecipientOptions): Parsed<ReadonlyMap<string, Mailbox>> {
   const out = new Map<string, Mailbox>();
   for (const mailbox of mailboxes) {
-    const whole = qualify(mailbox, domain);
+    const whole = spell(qualify(mailbox, qualifyRecipient));
     if (whole.domain === '')
       return unparsed(
         `the recipient "${printable(utf8(printMailbox(mailbox)), 200)}" has no domain: set qualify_recipient, or write the address in full`,

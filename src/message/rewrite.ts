@@ -3,7 +3,7 @@
  * comments and folding stay. Never changes a recipient.
  */
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
-import { isDomain, type Mailbox, mailboxKey, parseMailbox, printMailbox, qualify, type ReversePath, withDomain } from '../smtp/path.ts';
+import { isDomain, type Mailbox, parseMailbox, printMailbox, qualify, type ReversePath, withDomain } from '../smtp/path.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import { bodyOffset, editField, type Field, isNamed } from './fields.ts';
 import { parseAddressList } from './mailboxes.ts';
@@ -12,36 +12,34 @@ import { parseAddressList } from './mailboxes.ts';
 type Replacement = { readonly mailbox: Mailbox } | { readonly domain: string };
 
 export interface Rewrite {
-  /** By `mailboxKey`. */
-  readonly exact: ReadonlyMap<string, Replacement>;
-  /** By domain in lower case. */
-  readonly domains: ReadonlyMap<string, Replacement>;
+  /** By address, its domain as `spell` has it; a whole domain has the local-part `*`. */
+  readonly rules: ReadonlyMap<string, Replacement>;
+  readonly spell: (domain: string) => string;
 }
 
 /**
  * Parses rules of the form `address → replacement`. A key is an address, a bare local-part (at `qualifyDomain`) or `*@domain`;
  * a replacement is an address, bare at `qualifyDomain`, or `*@domain`, which keeps the local-part. Errors name the rule.
+ * `spell` makes one text of all spellings of a domain.
  */
-export function parseRewrite(rules: Readonly<Record<string, string>>, qualifyDomain: string): Parsed<Rewrite> {
-  const exact = new Map<string, Replacement>();
-  const domains = new Map<string, Replacement>();
-  for (const [key, text] of Object.entries(rules)) {
+export function parseRewrite(
+  record: Readonly<Record<string, string>>,
+  qualifyDomain: string,
+  spell: (domain: string) => string,
+): Parsed<Rewrite> {
+  const rules = new Map<string, Replacement>();
+  for (const [key, text] of Object.entries(record)) {
     const wrong = (what: string, why: string) =>
       unparsed(`[rewrite] "${printable(utf8(key), 200)}" = "${printable(utf8(text), 200)}": ${what}: ${why}`);
     const replacement = parseReplacement(text, qualifyDomain);
     if (!replacement.ok) return wrong('the replacement', replacement.detail);
-    if (key.startsWith('*@')) {
-      const domain = key.slice(2);
-      if (!isDomain(domain)) return wrong('the key', `"${domain}" is not a domain`);
-      domains.set(domain.toLowerCase(), replacement.value);
-      continue;
-    }
     const mailbox = parseMailbox(key);
     if (!mailbox.ok) return wrong('the key', mailbox.detail);
     // Without a domain to qualify it, a bare key stands for the bare address.
-    exact.set(mailboxKey(qualify(mailbox.value, qualifyDomain)), replacement.value);
+    const { localPart, domain } = qualify(mailbox.value, qualifyDomain);
+    rules.set(`${localPart}@${spell(domain)}`, replacement.value);
   }
-  return parsed({ exact, domains });
+  return parsed({ rules, spell });
 }
 
 function parseReplacement(text: string, qualifyDomain: string): Parsed<Replacement> {
@@ -56,27 +54,28 @@ function parseReplacement(text: string, qualifyDomain: string): Parsed<Replaceme
 }
 
 /** Returns the mailbox after the rules. One rule applies, once: that of the address before that of its domain. */
-function rewriteMailbox(rules: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
-  const whole = qualify(mailbox, qualifyDomain);
-  const found = rules.exact.get(mailboxKey(whole)) ?? rules.domains.get(whole.domain.toLowerCase());
+function rewriteMailbox({ rules, spell }: Rewrite, mailbox: Mailbox, qualifyDomain: string): Mailbox {
+  const { localPart, domain } = qualify(mailbox, qualifyDomain);
+  const at = `@${spell(domain)}`;
+  const found = rules.get(localPart + at) ?? rules.get(`*${at}`);
   if (!found) return mailbox;
   return 'mailbox' in found ? found.mailbox : withDomain(mailbox, found.domain);
 }
 
 /** Returns the reverse-path after the rules; the null reverse-path stays null. */
-export function rewriteReversePath(rules: Rewrite, path: ReversePath, qualifyDomain: string): ReversePath {
-  return path === null ? null : rewriteMailbox(rules, path, qualifyDomain);
+export function rewriteReversePath(rewrite: Rewrite, path: ReversePath, qualifyDomain: string): ReversePath {
+  return path === null ? null : rewriteMailbox(rewrite, path, qualifyDomain);
 }
 
 /** Returns the fields after the rules. A field that cannot be understood stays as it is. */
-export function rewriteFields(rules: Rewrite, fields: readonly Field[], qualifyDomain: string): readonly Field[] {
-  if (rules.exact.size === 0 && rules.domains.size === 0) return fields;
+export function rewriteFields(rewrite: Rewrite, fields: readonly Field[], qualifyDomain: string): readonly Field[] {
+  if (rewrite.rules.size === 0) return fields;
   return fields.map((field) => {
     if (!['from', 'sender', 'reply-to'].some((name) => isNamed(field, name))) return field;
     const list = parseAddressList(field.raw, bodyOffset(field));
     if (!list.ok) return field;
     const edits = list.value.mailboxes.flatMap(({ mailbox, start, end }) => {
-      const after = rewriteMailbox(rules, mailbox, qualifyDomain);
+      const after = rewriteMailbox(rewrite, mailbox, qualifyDomain);
       return after === mailbox ? [] : [{ start, end, text: utf8(printMailbox(after)) }];
     });
     return editField(field, edits);

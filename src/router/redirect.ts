@@ -72,9 +72,11 @@ export function makeRedirectRouter(definition: RedirectDefinition, surroundings:
     into: Gathered,
   ): RouteResult | null {
     switch (item.kind) {
-      case 'mailbox':
-        into.to.push(qualify(item.mailbox, definition.qualifyPreserveDomain ? path.domain : surroundings.qualifyRecipient));
+      case 'mailbox': {
+        const whole = qualify(item.mailbox, definition.qualifyPreserveDomain ? path.domain : surroundings.qualifyRecipient);
+        into.to.push(surroundings.spell?.(whole) ?? whole);
         return null;
+      }
       case 'own':
         into.to.push(withDomain(item.mailbox, path.domain));
         return null;

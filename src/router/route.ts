@@ -76,6 +76,8 @@ export interface RouterFacts {
   /** The domain of bare addresses in lists; '' leaves them bare. */
   readonly qualifyRecipient: string;
   readonly reversePath: ReversePath;
+  /** Spells the domain of an address in a list as that of the question is: two spellings are one recipient. */
+  readonly spell?: (mailbox: ForwardPath) => ForwardPath;
 }
 
 /** The answer of a router for one address. */

@@ -10,6 +10,7 @@ import type { RoutedRecipient } from '../router/route.ts';
 import type { Notify, Recipient } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
+import { aLabels } from '../transport/a-labels.ts';
 import { asciiDomain, fullName } from './domain.ts';
 import { ownDomains, type Routing, type RoutingFacts, routeMessage } from './routing.ts';
 import type { Settings } from './settings.ts';
@@ -57,7 +58,7 @@ export function chooseReversePath(config: Settings, domains: Domains, login: str
   const domain = domains.sender;
   const from = configuredFrom(config, login);
   if (!from.ok) return from;
-  const rewrite = parseRewrite(config.rewrite, domain);
+  const rewrite = parseRewrite(config.rewrite, domain, (name) => aLabels(name) || name.toLowerCase());
   if (!rewrite.ok) return rewrite;
   // The null reverse-path asks that nothing be sent back, which no default may undo.
   const forced = config.forceFrom || config.forceReversePath ? from.value : null;
@@ -90,8 +91,13 @@ export function collectGiven(
   const qualifyRecipient = domains.recipient;
   if ('paths' in given) return parsed(given.paths.map((each) => ({ ...each, path: asciiDomain(qualify(each.path, qualifyRecipient)) })));
   const { operands, fromFields } = given;
-  const found = collectRecipients(fields, operands, { fromFields, argumentsWithT: config.argumentsWithT, qualifyRecipient });
-  if (found.ok) return parsed(found.value.map((path) => ({ path: asciiDomain(path) })));
+  const found = collectRecipients(fields, operands, {
+    fromFields,
+    argumentsWithT: config.argumentsWithT,
+    qualifyRecipient,
+    spell: asciiDomain,
+  });
+  if (found.ok) return parsed(found.value.map((path) => ({ path })));
   return hasNoSmarthost(config) ? unparsed(NO_SMARTHOST) : found;
 }
 
@@ -121,6 +127,6 @@ export function addressRecipients(
   const asked = new Map(given.map((recipient) => [printMailbox(recipient.path), recipient]));
   return routed.map(({ path, original }) => {
     const first = asked.get(printMailbox(original));
-    return { path: asciiDomain(path), notify: first?.notify ?? notify, original: first?.original ?? original };
+    return { path, notify: first?.notify ?? notify, original: first?.original ?? original };
   });
 }

@@ -16,7 +16,7 @@ import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { textOf } from '../smtp/text.ts';
 import { runningUser, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
-import { spellings } from './domain.ts';
+import { asciiDomain, spellings } from './domain.ts';
 
 export type Routing = RoutingDone;
 
@@ -73,7 +73,7 @@ export function prepare(config: RouterConfig, { shuffle = randomOrder, reversePa
     domains: router.domains.flatMap(spellings),
     senders: router.senders.flatMap(spellings),
   }));
-  return prepareRouting({ routers, reversePath, ours, qualifyRecipient, shuffle });
+  return prepareRouting({ routers, reversePath, ours, qualifyRecipient, shuffle, spell: asciiDomain });
 }
 
 /** Answers what the routing of recipients asks for, until it is done. */

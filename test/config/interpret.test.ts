@@ -401,6 +401,19 @@ server_name = "s"
   assert.equal(first.data.toString, undefined, 'no local-part finds a method');
 });
 
+test('patterns of senders and local-parts match however they are written', () => {
+  const { routers } = config(`
+[[router]]
+name = "a"
+driver = "redirect"
+file = "/aliases"
+local_parts = ['"a b"', '"joe"', 'Tim']
+senders = ['"joe"@a.example', 'x@b.example.', '*@c.example.', '"a b"@d.example']
+`);
+  assert.deepEqual(routers[0]?.localParts, ['a b', 'joe', 'Tim']);
+  assert.deepEqual(routers[0]?.senders, ['joe@a.example', 'x@b.example', '*@c.example', '"a b"@d.example']);
+});
+
 test('[rewrite] is read', () => {
   const { rewrite } = config(
     '[rewrite]\nroot = "host1@example.org"\n"*@host1" = "*@example.org"\n"a@b" = "c"\n"*@c" = "noreply@example.org"',

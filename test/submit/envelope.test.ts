@@ -106,6 +106,20 @@ test('recipients are operands, header fields with -t, or an envelope that was gi
   assert.match(got.ok ? '' : got.detail, /set smarthosts/);
 });
 
+test('two spellings of a domain are one recipient, also where arguments remove it', () => {
+  const settings = { ...settingsOf('smarthosts = ["mail.example"]'), argumentsWithT: 'remove' as const };
+  const domains = domainsOf(settings, 'box.example.org');
+  for (const [field, operand] of [
+    ['eve@müller.example', 'eve@xn--mller-kva.example'],
+    ['eve@xn--mller-kva.example', 'eve@Müller.example'],
+  ] as const) {
+    const to = parseField(`To: ${field}, bob@example.net`);
+    assert.ok(to.ok);
+    const got = collectGiven(settings, domains, { operands: [operand], fromFields: true }, [to.value]);
+    assert.equal(got.ok && got.value.map(({ path }) => printPath(path)).join(), '<bob@example.net>');
+  }
+});
+
 test('RCPT has the notifications that were asked for, and the address that aliases replaced', () => {
   const [ann, bob, list] = [mailbox('ann@example.org'), mailbox('bob@example.org'), mailbox('list@example.org')];
   const routed = [ann, bob].map((path, i) => ({ path, original: i === 0 ? ann : list, router: 'r' }));

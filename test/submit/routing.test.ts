@@ -50,6 +50,16 @@ test('an alias file and included lists are followed through generations', async 
   assert.deepEqual(await routed(['postmaster', 'b@z']), ['joe@p.q', 'jim@p.q', 'zoë@p.q', 'b@z']);
 });
 
+test('two spellings of a domain in lists are one recipient and one address of a loop', async () => {
+  file(
+    'aliases',
+    'root: a@müller.example, a@xn--mller-kva.example, "a"@MÜLLER.example.\nb: c@xn--mller-kva.example\nc: b@müller.example, d@x.y\n',
+  );
+  assert.deepEqual(await routed(['root']), ['a@xn--mller-kva.example']);
+  const ours = { ours: ['x.y', 'müller.example', 'xn--mller-kva.example'] };
+  assert.deepEqual(await routed(['b@xn--mller-kva.example'], {}, ours), ['b@xn--mller-kva.example', 'd@x.y']);
+});
+
 test('an alias file that is not there replaces nothing', async () => {
   assert.deepEqual(await routed(['root']), ['root@x.y']);
   assert.deepEqual(await routed(['root'], { aliases: [join(home, 'none/aliases'), file('other', 'root: joe@p.q')] }), ['joe@p.q']);

@@ -54,7 +54,13 @@ export const reader: Reader = {
     '<x:;>',
   ],
   words: [...ADDRESS_WORDS, '\r\n ', '=?UTF-8?Q?', '?=', '\xc2\xa0', '\xe2\x80\x8b', 'group:', ':;', '<x:;>'],
-  read: (input) => collectRecipients([], [textOf(input)], { fromFields: false, argumentsWithT: 'add', qualifyRecipient: 'q.example' }),
+  read: (input) =>
+    collectRecipients([], [textOf(input)], {
+      fromFields: false,
+      argumentsWithT: 'add',
+      qualifyRecipient: 'q.example',
+      spell: (mailbox) => mailbox,
+    }),
   run(input) {
     const read = parseAddressList(input);
     if (read.ok) checkList(input, read.value);
@@ -63,7 +69,12 @@ export const reader: Reader = {
     const sender = parseSender(operand);
     if (!sender.ok) assertSentence(sender.detail);
     else if (sender.value !== null) checkMailbox(sender.value);
-    const found = collectRecipients([], [operand], { fromFields: false, argumentsWithT: 'add', qualifyRecipient: 'q.example' });
+    const found = collectRecipients([], [operand], {
+      fromFields: false,
+      argumentsWithT: 'add',
+      qualifyRecipient: 'q.example',
+      spell: (mailbox) => mailbox,
+    });
     if (!found.ok) return assertSentence(found.detail);
     assert.ok(found.value.length > 0);
     assert.equal(new Set(found.value.map(mailboxKey)).size, found.value.length);

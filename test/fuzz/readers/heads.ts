@@ -17,7 +17,9 @@ import { assertSentence, type Reader, same, sameInAnyPiecesAsync } from '../read
 
 const JOE = mailbox('joe@example.org');
 
-const rules = parseRewrite({ 'root@q.example': 'ops@x.example', '*@old.example': '*@new.example' }, 'q.example');
+const rules = parseRewrite({ 'root@q.example': 'ops@x.example', '*@old.example': '*@new.example' }, 'q.example', (domain) =>
+  domain.toLowerCase(),
+);
 assert.ok(rules.ok);
 
 /** Asserts that a field is one field, whoever reads it. */
@@ -84,7 +86,7 @@ export const reader: Reader = {
     const got = await readHead(sourceOf(octets(input)), { limit: 1 << 24 });
     if (!got.ok || !rules.ok) return;
     const { fields } = got.value;
-    collectRecipients(fields, [], { fromFields: true, argumentsWithT: 'add', qualifyRecipient: 'r.example' });
+    collectRecipients(fields, [], { fromFields: true, argumentsWithT: 'add', qualifyRecipient: 'r.example', spell: (mailbox) => mailbox });
     await complete(rewriteFields(rules.value, quoteNames(fields), 'q.example'), { ...FACTS, forceFrom: true, from: FACTS.reversePath });
   },
   async run(input) {
@@ -109,7 +111,12 @@ export const reader: Reader = {
       assert.equal(fields.map(({ raw }) => raw).join('\n'), head.replaceAll('\r\n', '\n').replace(/\n*$/, ''));
     await checkPrinted(fields);
 
-    const recipients = collectRecipients(fields, [], { fromFields: true, argumentsWithT: 'add', qualifyRecipient: 'r.example' });
+    const recipients = collectRecipients(fields, [], {
+      fromFields: true,
+      argumentsWithT: 'add',
+      qualifyRecipient: 'r.example',
+      spell: (mailbox) => mailbox,
+    });
     if (!recipients.ok) assertSentence(recipients.detail);
     const kept = removeBcc(fields, { fromFields: true, keep: true });
     same(
