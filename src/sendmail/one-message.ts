@@ -40,8 +40,8 @@ export async function sendMessage(config: Config, by: Submitter, reports: Report
   await moveBehindMessage(stdin, submitted, dot, invocation.dotEnds, interrupts.signal);
   // A message that aliases discard is not read to its end either.
   const isUnread = status !== 0 || outcome.kind === 'discarded';
-  const hasEnded = interrupts.signal.aborted || (outcome.kind === 'failed' && outcome.isLate === true);
-  if (isUnread && !hasEnded && !stdin.isTerminal) await drain(stdin);
+  const isLate = outcome.kind === 'failed' && outcome.isLate;
+  if (isUnread && !isLate && !stdin.isTerminal) await drain({ ...stdin, ...makeAbortable(stdin, interrupts.signal) });
   stdin.close();
   return status;
 }
