@@ -22,10 +22,28 @@ export function complain(facts: readonly string[]): void {
   writeText(2, joinLines(linesOf(facts, 'sendmail: ')));
 }
 
+/** Characters that standard error still gets. */
+let room = Number.POSITIVE_INFINITY;
+
+/** Lets standard error have so many characters more: a pipe that nobody reads must not fill up and hold a write for ever. */
+export function limitErrors(most: number): void {
+  room = most;
+}
+
+/** The lines for which there is room. The last one says where the others are. */
+function takeRoom(written: string): string {
+  const isWhole = written.length <= room;
+  const taken = isWhole ? written : written.slice(0, written.lastIndexOf('\n', room - 1) + 1) + (room > 0 ? REST : '');
+  room = isWhole ? room - written.length : 0;
+  return taken;
+}
+
+const REST = 'sendmail: the log has the rest\n';
+
 /** Writes text of our own making; `replies.ts` gives its lines of SMTP where the event loop cannot write them. */
 export function writeText(fd: number, written: string): void {
   try {
-    writeWhole(fd, written, TRIES);
+    writeWhole(fd, fd === 2 ? takeRoom(written) : written, TRIES);
   } catch {
     // Its reader is gone, or too slow.
   }
