@@ -145,6 +145,7 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
     ) as unknown as Timeouts,
     routers: addHosts(drafts, lists),
     rewrite: rewrite ? readRewrite(reading, takeTable(reading, rewrite)) : Object.create(null),
+    isByArgument: file !== null && file.refuses('path') !== null,
   };
 }
 

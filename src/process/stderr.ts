@@ -3,9 +3,9 @@
  * file, which make lines of it at the last moment. Only `replies.ts` (SMTP) and `submit/logfile.ts` (the log) write to a
  * descriptor besides. It never writes a secret, because nobody gives it one.
  */
-import { writeSync } from 'node:fs';
 import { documentLine, jsonLine, type Line, lineOf, linesOf } from '../smtp/line.ts';
 import { printable } from '../smtp/text.ts';
+import { TRIES, writeWhole } from '../submit/logfile.ts';
 import type { Trace } from '../transport/observer.ts';
 
 const joinLines = (lines: readonly Line[]): string => lines.map((line) => `${line}\n`).join('');
@@ -22,17 +22,30 @@ export function complain(facts: readonly string[]): void {
   writeText(2, joinLines(linesOf(facts, 'sendmail: ')));
 }
 
+/** Characters that standard error still gets. */
+let room = Number.POSITIVE_INFINITY;
+
+/** Lets standard error have so many characters more: a pipe that nobody reads must not fill up and hold a write for ever. */
+export function limitErrors(most: number): void {
+  room = most;
+}
+
+/** The lines for which there is room. The last one says where the others are. */
+function takeRoom(written: string): string {
+  const isWhole = written.length <= room;
+  const taken = isWhole ? written : written.slice(0, written.lastIndexOf('\n', room - 1) + 1) + (room > 0 ? REST : '');
+  room = isWhole ? room - written.length : 0;
+  return taken;
+}
+
+const REST = 'sendmail: the log has the rest\n';
+
 /** Writes text of our own making; `replies.ts` gives its lines of SMTP where the event loop cannot write them. */
 export function writeText(fd: number, written: string): void {
-  const octets = Buffer.from(written, 'utf8');
-  for (let at = 0, tries = 0; at < octets.length && tries < 1000; tries++) {
-    try {
-      at += writeSync(fd, octets, at);
-    } catch (error) {
-      // A caller's non-blocking pipe is full, and its reader gets another chance.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
+  try {
+    writeWhole(fd, fd === 2 ? takeRoom(written) : written, TRIES);
+  } catch {
+    // Its reader is gone, or too slow.
   }
 }
 

@@ -13,11 +13,15 @@ import { complain, countColumns, say } from '../process/stderr.ts';
 import { drain } from '../process/stdin/drain.ts';
 import { openStdin, type Stdin } from '../process/stdin/open.ts';
 import type { Interrupts } from '../submit/interrupts.ts';
+import { printOutcome } from '../submit/outcome.ts';
 import { systemSecurity } from '../submit/security.ts';
 import { type StoryObserver, submitMessage } from '../submit/story.ts';
 import { failUnsent, type Submitted, type Submitter } from '../submit/submission.ts';
 import type { EndSignal } from '../transport/abort.ts';
 import type { Invocation } from './options.ts';
+
+/** Characters that every pipe takes. */
+const SHORT = 4096;
 
 /** Reads one message from standard input and delivers it; the value is the exit status. */
 export async function sendMessage(config: Config, by: Submitter, reports: Reports, given: Invocation): Promise<number> {
@@ -34,14 +38,18 @@ export async function sendMessage(config: Config, by: Submitter, reports: Report
   const [dot] = dots;
   const warning = dot ? await (await import('../process/stdin/behind-dot.ts')).warnOfText(stdin, dot) : null;
   const reported = warning === null ? submitted : { ...submitted, notes: [...submitted.notes, warning] };
+  const { kind } = outcome;
+  // A message that aliases discard is not read to its end either.
+  const isUnread = kind !== 'accepted' && !(kind === 'failed' && outcome.isLate) && !stdin.isTerminal;
+  const forget = () => drain({ ...stdin, ...makeAbortable(stdin, interrupts.signal) });
+  // What a pipe may not take would wait for a caller who still writes, and reads only then.
+  const isLong = isUnread && printOutcome(outcome, '').join().length > SHORT;
+  if (isLong) await forget();
   const status = await report.tell(reported, by);
   if (warning !== null && (status !== 0 || reports.isVerbose)) complain([warning]);
   if (waterfall !== null) say(2, waterfall.print(outcome, countColumns()));
   await moveBehindMessage(stdin, submitted, dot, invocation.dotEnds, interrupts.signal);
-  // A message that aliases discard is not read to its end either.
-  const isUnread = status !== 0 || outcome.kind === 'discarded';
-  const hasEnded = interrupts.signal.aborted || (outcome.kind === 'failed' && outcome.isLate === true);
-  if (isUnread && !hasEnded && !stdin.isTerminal) await drain(stdin);
+  if (isUnread && !isLong) await forget();
   stdin.close();
   return status;
 }

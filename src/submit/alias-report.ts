@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
 import { makeAliasCheck } from '../router/newaliases.ts';
 import type { Unread } from '../router/want.ts';
-import { aliasFiles } from './routing.ts';
+import { aliasFiles, type RoutingSettings } from './routing.ts';
 
 /** The findings of `newaliases`. */
 export interface AliasReport {
@@ -19,9 +19,9 @@ export interface AliasReport {
 }
 
 /** Reads all alias files of the configuration, and the lists they include, as routing would. */
-export async function checkAliasFiles(config: RouterConfig): Promise<AliasReport> {
+export async function checkAliasFiles(config: RoutingSettings): Promise<AliasReport> {
   const check = makeAliasCheck();
-  const { pass, list } = aliasFiles();
+  const { pass, list } = aliasFiles(config);
   const faults: string[] = [];
   const files: { readonly kind: 'aliases' | 'include'; readonly file: string }[] = [];
   for (const router of withDefaults(config)) {

@@ -168,12 +168,28 @@ function openPath(path: string): number {
   }
 }
 
+/** So often a caller's pipe in non-blocking mode is tried again, every five milliseconds: its reader may be slow, or gone. */
+export const TRIES = 1000;
+
+/** Writes a text whole, before it returns. Throws the system's error. */
+export function writeWhole(fd: number, text: string, tries: number): void {
+  const octets = Buffer.from(text);
+  for (let at = 0, left = tries; at < octets.length; ) {
+    try {
+      at += writeSync(fd, octets, at);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || left === 0) throw error;
+      left -= 1;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
 function writeLines(fd: number, lines: readonly Line[], name: string): string | null {
   try {
     for (const line of lines) {
-      const octets = Buffer.from(`${line}\n`);
-      // One write takes all of a line unless the disk is full.
-      for (let at = 0; at < octets.length; ) at += writeSync(fd, octets, at);
+      // One write takes all of a line unless the disk is full. A named pipe that nobody reads must not hold up a delivery.
+      writeWhole(fd, `${line}\n`, fd === 2 ? TRIES : 0);
     }
     return null;
   } catch (error) {

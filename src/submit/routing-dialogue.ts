@@ -2,12 +2,11 @@
  * Routes the recipients of a dialogue (`-bs`) one by one, with alias files that are kept for one transaction. Knows no command and no reply.
  */
 import { agree, type RoutedTo } from '../router/agree.ts';
-import type { RouterConfig } from '../router/defaults.ts';
 import type { RoutingProblem } from '../router/route.ts';
 import type { ForwardPath, ReversePath } from '../smtp/path.ts';
 import { asciiDomain } from './domain.ts';
 import { type Domains, routingFacts } from './envelope.ts';
-import { finish, prepare, type RoutingFacts, type RoutingFiles, systemFiles } from './routing.ts';
+import { finish, prepare, type RoutingFacts, type RoutingFiles, type RoutingSettings, systemFiles } from './routing.ts';
 import type { Settings } from './settings.ts';
 
 /** Routing for a dialogue (`-bs`), where each recipient is answered before the next is known. */
@@ -29,8 +28,8 @@ export function routingDialogue(config: Settings, domains: Domains, reversePath:
  * Routes each recipient as if it were alone, which is how `src/router` routes many. It keeps only one of those that were taken, for
  * the others to agree with, because the message is routed as a whole when its content comes.
  */
-export function routeOneByOne(config: RouterConfig, facts: RoutingFacts): RoutingDialogue {
-  const { files = systemFiles(), reversePath } = facts;
+export function routeOneByOne(config: RoutingSettings, facts: RoutingFacts): RoutingDialogue {
+  const { files = systemFiles(config), reversePath } = facts;
   const start = prepare(config, facts);
   const kept = withTables(files);
   let isFirst = true;

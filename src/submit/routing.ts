@@ -17,8 +17,12 @@ import { textOf } from '../smtp/text.ts';
 import { runningUser, whyOpenFileRefused, whyUnread } from '../trust/facts.ts';
 import type { FileKind } from '../trust/rules.ts';
 import { asciiDomain, spellings } from './domain.ts';
+import type { Settings } from './settings.ts';
 
 export type Routing = RoutingDone;
+
+/** What routing needs of the settings. */
+export type RoutingSettings = RouterConfig & Pick<Settings, 'isByArgument'>;
 
 /** The facts of the message and of this host on which routing depends. */
 export interface RoutingFacts {
@@ -61,8 +65,8 @@ export function ownDomains(
 }
 
 /** Routes the recipients of one message (without duplicates or with). Never rejects for what a file says or lacks. */
-export async function routeMessage(config: RouterConfig, facts: RoutingFacts, recipients: readonly ForwardPath[]): Promise<Routing> {
-  const { files = systemFiles() } = facts;
+export async function routeMessage(config: RoutingSettings, facts: RoutingFacts, recipients: readonly ForwardPath[]): Promise<Routing> {
+  const { files = systemFiles(config) } = facts;
   return finish(prepare(config, facts)(recipients), files);
 }
 
@@ -113,9 +117,9 @@ export function randomOrder(n: number): readonly number[] {
 const ENTRY_OVERHEAD = 160;
 
 /** The alias files, included lists and `~/.forward` files of this host, for one message; `passwd` is for tests. */
-export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
+export function systemFiles(settings: Obeyed = {}, passwd = '/etc/passwd'): RoutingFiles {
   const findAccount = accountsIn(passwd);
-  const { pass, list } = aliasFiles();
+  const { pass, list } = aliasFiles(settings);
   return {
     aliases: async (file, keys) => {
       const search = searchAliases(keys);
@@ -141,34 +145,50 @@ export function systemFiles(passwd = '/etc/passwd'): RoutingFiles {
       const account = await findAccount(user);
       if (account === null || 'kind' in account) return account ?? MISSING;
       const file = `${account.home}/.forward`;
-      return withFile('forward', file, account.uid, async (handle, uid) => {
+      const read = async (handle: FileHandle, uid: number) => {
         const got = await readList(file, handle);
         return uid === process.geteuid?.() ? got : { ...got, isPrivate: true };
-      });
+      };
+      return withFile('forward', file, account.uid, read, settings);
     },
   };
 }
+
+/** Who has said which files to read. */
+type Obeyed = Pick<Settings, 'isByArgument'>;
 
 const MISSING: Unread = { kind: 'missing' };
 /** Octets of one read: enough for a few thousand lines, and little for a pipe or a page cache. */
 const CHUNK = 64 * 1024;
 
 /** Reads alias files and the lists they include. A list may have the owner of the file that includes it. */
-export function aliasFiles() {
+export function aliasFiles(settings: Obeyed = {}) {
   const owners = new Map<string, number>();
   return {
     /** Hands a file's octets to a reader; null when it went well. */
     pass: (file: string, reader: AliasReader, isDone: () => boolean): Promise<Unread | null> =>
-      withFile('aliases', file, null, async (handle, uid) => {
-        owners.set(file, uid);
-        await readThrough(handle, reader, isDone);
-        return null;
-      }),
+      withFile(
+        'aliases',
+        file,
+        null,
+        async (handle, uid) => {
+          owners.set(file, uid);
+          await readThrough(handle, reader, isDone);
+          return null;
+        },
+        settings,
+      ),
     list: (file: string, by: string): Promise<Unread | ReadList> =>
-      withFile('include', file, owners.get(by) ?? null, async (handle, uid) => {
-        owners.set(file, uid);
-        return readList(file, handle);
-      }),
+      withFile(
+        'include',
+        file,
+        owners.get(by) ?? null,
+        async (handle, uid) => {
+          owners.set(file, uid);
+          return readList(file, handle);
+        },
+        settings,
+      ),
   };
 }
 
@@ -201,6 +221,7 @@ async function withFile<T>(
   file: string,
   other: number | null,
   use: (handle: FileHandle, uid: number) => Promise<T>,
+  { isByArgument }: Obeyed = {},
 ): Promise<T | Unread> {
   let handle: FileHandle | undefined;
   try {
@@ -209,7 +230,9 @@ async function withFile<T>(
     const following = kind === 'forward' ? constants.O_NOFOLLOW : 0;
     handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | following);
     const stats = await handle.stat();
-    const refused = whyOpenFileRefused(kind, file, stats, handle.fd, runningUser(other));
+    // What a list has goes to the smart host, and to whoever reads the reasons.
+    const asked = isByArgument && (stats.mode & constants.S_IROTH) === 0 ? 'own password' : kind;
+    const refused = whyOpenFileRefused(asked, file, stats, handle.fd, runningUser(other));
     return refused === null ? await use(handle, stats.uid) : { kind: 'unreadable', detail: `${file} ${refused}` };
   } catch (error) {
     return unreadOf(error, kind, file);

@@ -55,4 +55,6 @@ export interface Settings {
   readonly routers: readonly RouterDefinition[];
   /** Sender address, bare local-part or `*@domain` → replacement. */
   readonly rewrite: Readonly<Record<string, string>>;
+  /** An argument named the file, and root does not own it: whoever did so must not see lists of addresses that only some users may read. */
+  readonly isByArgument?: boolean;
 }

@@ -24,8 +24,6 @@ export type FileKind =
 export type FileOwner = 'root' | 'runner' | 'user' | 'includer';
 
 export interface FileRule {
-  /** The name of such files in the manual. */
-  readonly file: string;
   /** [] = anybody. */
   readonly owners: readonly FileOwner[];
   /** Those besides its owner who may have the right to change it. 'own group': a group in which nobody else is. */
@@ -36,42 +34,35 @@ export interface FileRule {
 }
 
 export const RULES: Readonly<Record<FileKind, FileRule>> = {
-  system: rule('/etc/nospool.toml, a file of /etc/nospool.d', ['root', 'runner'], 'group'),
-  named: rule('the file named by -C or NOSPOOL_CONFIG', ['root', 'runner'], 'group'),
-  own: rule("the user's own file", ['root', 'runner'], 'own group'),
-  command: rule('a configuration that holds password_command or token_command', [], 'nobody'),
-  // An argument may come from a web form.
-  argument: rule(
-    'a configuration named by -C of sendmail that holds such a command or a path as log',
-    ['root'],
-    'group',
-    'everybody',
-    false,
-  ),
-  literal: rule('a configuration that holds password', [], 'group', 'group'),
-  aliases: rule('an alias file', ['root', 'runner'], 'group'),
-  include: rule('what :include: names', ['root', 'runner', 'includer'], 'group'),
-  forward: rule('~/.forward', ['root', 'user'], 'nobody', 'everybody', false),
-  password: rule('password_file, token_file, proxy_password_file', ['root', 'runner'], 'group', 'group'),
-  'own password': rule(
-    'such a file, where -C of sendmail names a configuration that root does not own',
-    ['runner'],
-    'group',
-    'group',
-    false,
-  ),
-  key: rule('certificate_key', ['root', 'runner'], 'group', 'group'),
-  certificate: rule('certificate, ca_file', [], 'group'),
+  // /etc/nospool.toml, and a file of /etc/nospool.d.
+  system: rule(['root', 'runner'], 'group'),
+  // What -C or NOSPOOL_CONFIG names.
+  named: rule(['root', 'runner'], 'group'),
+  // The user's own configuration.
+  own: rule(['root', 'runner'], 'own group'),
+  // A configuration that holds password_command or token_command.
+  command: rule([], 'nobody'),
+  // One that -C of sendmail names, and that holds such a command or a path as log: an argument may come from a web form.
+  argument: rule(['root'], 'group', 'everybody', false),
+  // A configuration that holds a password.
+  literal: rule([], 'group', 'group'),
+  aliases: rule(['root', 'runner'], 'group'),
+  include: rule(['root', 'runner', 'includer'], 'group'),
+  forward: rule(['root', 'user'], 'nobody', 'everybody', false),
+  password: rule(['root', 'runner'], 'group', 'group'),
+  // Such a file, and a list of addresses that not everybody may read, where -C of sendmail names a configuration that root does not own.
+  'own password': rule(['runner'], 'group', 'group', false),
+  key: rule(['root', 'runner'], 'group', 'group'),
+  certificate: rule([], 'group'),
 };
 
 function rule(
-  file: string,
   owners: readonly FileOwner[],
   changedBy: FileRule['changedBy'],
   readBy: FileRule['readBy'] = 'everybody',
   mayBeMounted = true,
 ): FileRule {
-  return { file, owners, changedBy, readBy, mayBeMounted };
+  return { owners, changedBy, readBy, mayBeMounted };
 }
 
 export interface FileFacts {

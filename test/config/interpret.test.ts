@@ -60,6 +60,7 @@ test('without any key the defaults hold', () => {
       aliases: ['/etc/aliases'],
       lock: false,
       hostname: '',
+      isByArgument: false,
       qualifyDomain: '',
       qualifyRecipient: '',
       from: '',

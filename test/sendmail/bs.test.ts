@@ -818,6 +818,37 @@ test('a reply to RCPT tells many reasons, but not thousands', () =>
     assert.equal(told.at(-1), '550 5.1.1 and 4900 more, see the log');
   }));
 
+test('a client that does not read standard error gets every reply, however many messages fail', () =>
+  within(30_000, async () => {
+    const hosts = Array.from({ length: 20 }, (_, i) => `"unix:/nowhere/${'x'.repeat(60)}/${i}"`);
+    const { config, logged } = setUp(`smarthosts = [${hosts.join(', ')}]`);
+    for (const mode of ['-bs', '-bS']) {
+      const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, mode], { env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config } });
+      const closed = once(child, 'close');
+      const said = { stdout: '', stderr: '' };
+      child.stdout.on('data', (part) => {
+        said.stdout += part;
+      });
+      // It is read when the process has ended.
+      child.stderr
+        .on('data', (part) => {
+          said.stderr += part;
+        })
+        .pause();
+      const message = `MAIL FROM:<a@x.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\n${LETTER.replaceAll(/\r?\n/g, '\r\n')}.\r\n`;
+      child.stdin.on('error', () => {}).end(`${message.repeat(12)}QUIT\r\n`);
+      assert.deepEqual(await closed, [1, null]);
+      const { stdout, stderr } = said;
+      assert.match(stderr, /no such socket/);
+      if (mode === '-bS') continue;
+      assert.equal(stdout.match(/^451 /gm)?.length, 12);
+      assert.match(stdout, /^221 /m);
+      assert.ok(stderr.length < 17_000);
+      assert.match(stderr, /\/\d+: no such socket\nsendmail: the log has the rest\n$/);
+      assert.equal(logged().match(/Failed: nobody has the message/g)?.length, 12);
+    }
+  }));
+
 /* ---- -bS ---- */
 
 const BATCH = `MAIL FROM:<fred@foo.com>\nRCPT TO:<joe@bar.com>\nDATA\nSubject: batch\n\n..dot\n.\n`;

@@ -537,6 +537,47 @@ test('after a signal behind the commit the verdict is still the outcome; a secon
   }
 });
 
+test('a signal ends the reading of what a caller still writes after a failure', () =>
+  within(20_000, async () => {
+    const { config } = setUp('smarthosts = ["unix:/nowhere"]');
+    for (const [args, text] of [
+      [['-i', ...SENT], LETTER],
+      [['-bS'], `MAIL FROM:<a@x.example>\nRCPT TO:<b@x.example>\nDATA\n${LETTER}.\n`],
+    ] as const) {
+      const running = start(config, args);
+      running.child.stdin?.write(text);
+      if (args[0] === '-i') running.child.stdin?.write('x\n'.repeat(200_000));
+      await once(running.child.stderr as NodeJS.ReadableStream, 'data');
+      running.child.kill('SIGTERM');
+      const { status, stderr } = await running.done;
+      assert.equal(status, 1);
+      assert.match(stderr, /no such socket/);
+    }
+  }));
+
+test('P13: a caller who reads our reasons only when all is written gets all of them', () =>
+  withHost(
+    ({ about }) => (about === 'recipient' ? makeReply(550, '5.1.1', 'no '.repeat(100)) : null),
+    async (host) => {
+      const { config } = setUp(toHosts(host.port));
+      const to = Array.from({ length: 900 }, (_, i) => `u${i}@x.example`);
+      const env = { ...ENVIRONMENT, NOSPOOL_CONFIG: config };
+      const child = spawn(RUNTIME[0], [...RUNTIME.slice(1), COMMAND, '-i', ...to], { env });
+      const closed = once(child, 'close');
+      let stderr = '';
+      child.stderr
+        .on('data', (part) => {
+          stderr += part;
+        })
+        .pause();
+      child.stdin.end(LETTER + 'x\n'.repeat(500_000));
+      await once(child.stdin, 'finish');
+      child.stderr.resume();
+      assert.deepEqual(await closed, [1, null]);
+      assert.equal(stderr.split('\n').length, 901);
+    },
+  ));
+
 test('S12: timeouts.deadline ends a delivery, whatever it waits for, and not the wait for a slow message', () =>
   within(20_000, async () => {
     const host = await startHost({ script: { EHLO: 'hang' } });

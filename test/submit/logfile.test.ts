@@ -6,9 +6,11 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -17,6 +19,7 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -521,6 +524,36 @@ test('"stderr" writes to standard error, and one that is closed or full does no 
     }
     const full = spawnSync('/bin/sh', ['-c', `${process.execPath} ${writer} stderr w00 2>/dev/full`]);
     assert.equal(full.status, 1);
+  }));
+
+test('"stderr" loses no line where that is a pipe in non-blocking mode that is full for a while', () =>
+  within(20_000, async () => {
+    const writer = await program();
+    const pipe = fresh('pipe');
+    assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+    const both = openSync(pipe, constants.O_RDWR);
+    const end = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+    let filled = 0;
+    assert.throws(() => {
+      for (;;) filled += writeSync(end, Buffer.alloc(4096, '-'));
+    }, /EAGAIN/);
+    // The runtime takes the mode from the first three descriptors of a child.
+    const words = ['-c', 'exec "$@" 2>&3 3>&-', 'sh', process.execPath, writer, 'stderr', 'w00'];
+    const child = spawn('/bin/sh', words, { stdio: ['ignore', 'ignore', 'inherit', end] });
+    const ended = once(child, 'close');
+    closeSync(end);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    let said = '';
+    const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] });
+    reader.stdout.on('data', (octets) => {
+      said += octets;
+    });
+    await once(reader.stdout, 'data');
+    closeSync(both);
+    const isRead = once(reader, 'close');
+    assert.deepEqual(await ended, [0, null]);
+    await isRead;
+    assert.equal(said.slice(filled).split('\n').length, 21);
   }));
 
 test.run();

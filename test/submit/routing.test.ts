@@ -178,7 +178,10 @@ for (const [text, mode, isOwn, expected, why] of FORWARDS)
       // Root's files are as good as the user's.
       if (!isOwn && me === 0) chownSync(join(home, '.forward'), 54321, 0);
     }
-    const files = systemFiles(file('passwd', `root:x:0:0::/:/bin/sh\nbad\nJoe:x:${uid}:0:Joe,,,:${home}:/bin/sh\njoe:x:1:1::/elsewhere:`));
+    const files = systemFiles(
+      {},
+      file('passwd', `root:x:0:0::/:/bin/sh\nbad\nJoe:x:${uid}:0:Joe,,,:${home}:/bin/sh\njoe:x:1:1::/elsewhere:`),
+    );
     const routers = [redirect({ forward: true, ifPresent: true, domains: ['@'] }), manualroute()];
     const got = await routed(['joe'], { routers }, { files });
     assert.deepEqual(
@@ -196,7 +199,7 @@ test('a forward file that is a symbolic link is refused as one, and a folder is 
   const uid = process.getuid?.() ?? 0;
   const place = mkdtempSync(join(tmpdir(), 'nospool-forward-'));
   try {
-    const files = systemFiles(file('passwd', `joe:x:${uid}:0::${place}:/bin/sh\njim:x:${uid}:0::${place}/jim:/bin/sh`));
+    const files = systemFiles({}, file('passwd', `joe:x:${uid}:0::${place}:/bin/sh\njim:x:${uid}:0::${place}/jim:/bin/sh`));
     symlinkSync('/etc/hostname', join(place, '.forward'));
     mkdirSync(join(place, 'jim/.forward'), { recursive: true });
     const link = await files.forward('joe');
@@ -221,7 +224,7 @@ test('a forward file of somebody else than who runs this is private, and a user 
     `odd:x:${me}:0::own:/bin/sh`,
     `none:x:x:0::${home}/own:`,
   ];
-  const files = systemFiles(file('passwd', rows.join('\n')));
+  const files = systemFiles({}, file('passwd', rows.join('\n')));
   const text = { kind: 'text', file: `${home}/own/.forward`, text: 'joe@p.q\n' };
   assert.deepEqual(await files.forward('own'), text);
   for (const name of ['odd', 'none', 'nobody-at-all']) assert.deepEqual(await files.forward(name), { kind: 'missing' });
@@ -232,21 +235,21 @@ test('a forward file of somebody else than who runs this is private, and a user 
 
 test('a user whom the system does not know has no forward file', async () => {
   const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
-  const files = systemFiles(file('passwd', ''));
+  const files = systemFiles({}, file('passwd', ''));
   assert.deepEqual(await routed(['no-such-user'], { routers }, { files }), ['no-such-user@x.y']);
-  assert.deepEqual(await routed(['no-such-user'], { routers }, { files: systemFiles(join(home, 'none')) }), ['no-such-user@x.y']);
+  assert.deepEqual(await routed(['no-such-user'], { routers }, { files: systemFiles({}, join(home, 'none')) }), ['no-such-user@x.y']);
 });
 
 test('the user who runs this is found even where the list of users lacks him', async () => {
   const { username, homedir } = userInfo();
-  const got = await systemFiles(file('passwd', '')).forward(username);
+  const got = await systemFiles({}, file('passwd', '')).forward(username);
   if (got.kind === 'text') assert.equal(got.file, `${homedir}/.forward`);
   else assert.ok(got.kind === 'missing' || got.detail.includes(`${homedir}/.forward`));
 });
 
 test('a list of users that cannot be read defers', async () => {
   const routers = [redirect({ forward: true, ifPresent: true }), manualroute()];
-  const [sentence] = await routed(['no-such-user'], { routers }, { files: systemFiles(home) });
+  const [sentence] = await routed(['no-such-user'], { routers }, { files: systemFiles({}, home) });
   assert.equal(sentence, `routing no-such-user@x.y yielded a deferred delivery: ${home} is refused, because it is not a regular file`);
 });
 
@@ -298,7 +301,7 @@ test('one by one, hosts in random order keep their order', async () => {
 
 /** The files of this host, and how often each was passed through: 'kept' counts those whose entries were asked for whole. */
 function counting(room = Number.POSITIVE_INFINITY): { readonly files: RoutingFiles; readonly reads: Record<string, number> } {
-  const files = systemFiles(join(home, 'passwd'));
+  const files = systemFiles({}, join(home, 'passwd'));
   const reads: Record<string, number> = {};
   const count = (what: string) => {
     reads[what] = (reads[what] ?? 0) + 1;
@@ -418,6 +421,7 @@ test('a user may lie across the borders of reads, and the last line may have no 
   for (const before of [0, 1, 3, 10, row('joe').length, row('joe').length + 1]) {
     const filler = `${'#'.repeat(64 * 1024 - before - 1)}\n`;
     const files = systemFiles(
+      {},
       file('passwd', `${row('ann')}\n${filler}`.slice(0, 64 * 1024 - before - 1).concat(`\n${row('joe')}\n${row('zoe')}`)),
     );
     for (const name of ['ann', 'joe', 'zoe']) assert.equal((await files.forward(name)).kind, 'text', `${name} ${before}`);
@@ -432,7 +436,7 @@ test('the list of users is read once for all users of a message', async () => {
   });
   file('passwd', homes.join(''));
   const routers = [redirect({ forward: true, ifPresent: true, domains: ['@'] }), manualroute()];
-  const files = systemFiles(join(home, 'passwd'));
+  const files = systemFiles({}, join(home, 'passwd'));
   const dialogue = routeOneByOne(config({ routers }), { ...FACTS, files });
   assert.deepEqual(await within(5000, () => dialogue.add(mailbox('ann'))), []);
   rmSync(join(home, 'passwd'));

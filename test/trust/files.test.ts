@@ -379,6 +379,46 @@ test('S2: a file that -C names hands no password of root’s to the host that it
     }
   }));
 
+test('S2: a file that -C names makes no recipients of what only some users may read', async () => {
+  const folder = openFolder();
+  const list = (name: string, mode: number, owner: number): string => {
+    const made = file(path.join(folder, name), 'x: secret@y.example\n', mode);
+    chownSync(made, owner, USER);
+    return made;
+  };
+  const [roots, own, everybodys] = [list('roots', 0o640, 0), list('own', 0o600, USER), list('everybodys', 0o644, 0)];
+  const included = file(path.join(folder, 'included'), 'secret@y.example\n', 0o640);
+  chownSync(included, 0, USER);
+  const routers = (line: string): string => `[[router]]\nname = "r"\ndriver = "redirect"\ndomains = ["*"]\n${line}\n`;
+  for (const [lines, owner, named, isRead] of [
+    [routers(`file = "${roots}"`), USER, '-C', false],
+    [routers(`data = { x = ":include:${included}" }`), USER, '-C', false],
+    [`aliases = ["${roots}"]\n`, USER, '-C', false],
+    [routers(`file = "${own}"`), USER, '-C', true],
+    [routers(`file = "${everybodys}"`), USER, '-C', true],
+    [routers(`file = "${roots}"`), USER, 'NOSPOOL_CONFIG', true],
+    [routers(`file = "${roots}"`), 0, '-C', true],
+    [routers(`data = { x = ":include:${included}" }`), 0, '-C', true],
+  ] as const) {
+    const config = file(path.join(folder, 'c.toml'), TOML.replace('aliases = []\n', '') + lines, 0o644, owner);
+    const words = named === '-C' ? ['-C', config] : [];
+    const env = named === '-C' ? {} : { NOSPOOL_CONFIG: config };
+    const { stdout, stderr } = await run([...words, '-bt', 'x@b.example'], { uid: USER, env });
+    assert.equal(/secret/.test(stdout + stderr), isRead, stdout + stderr);
+    if (!isRead)
+      assert.match(
+        stdout,
+        /is refused, because this file belongs to uid 0 \(mode 0640\), not to the user who runs this \(uid 65534\), and -C names the configuration/,
+      );
+    if (isRead) continue;
+    const sent = await run([...words, '-f', 'a@b.example', 'x@b.example'], { uid: USER, env });
+    assert.equal(sent.status, 1);
+    assert.match(sent.stderr, /deferred delivery: .*is refused/);
+    const checked = await run([...words, '-bi'], { uid: USER, env });
+    if (!lines.includes('data')) assert.match(checked.stdout + checked.stderr, /is refused/);
+  }
+});
+
 test('S2: a file that -C names says where the log is only if root owns it', async () => {
   const folder = openFolder();
   chmodSync(folder, 0o777);

@@ -23,6 +23,24 @@ const facts = (changes: Partial<FileFacts> = {}): FileFacts => ({
 const asked = (kind: FileKind, changes: Partial<FileFacts> = {}, euid = SELF): string | null =>
   whyRefused(kind, facts(changes), { euid, other: OTHER });
 
+/** The names of the kinds in the manual. */
+const NAMES: Readonly<Record<FileKind, string>> = {
+  system: '/etc/nospool.toml, a file of /etc/nospool.d',
+  named: 'the file named by -C or NOSPOOL_CONFIG',
+  own: "the user's own file",
+  command: 'a configuration that holds password_command or token_command',
+  argument: 'a configuration named by -C of sendmail that holds such a command or a path as log',
+  literal: 'a configuration that holds password',
+  aliases: 'an alias file',
+  include: 'what :include: names',
+  forward: '~/.forward',
+  password: 'password_file, token_file, proxy_password_file',
+  'own password':
+    'such a file, and a list of addresses that not everybody may read, where -C of sendmail names a configuration that root does not own',
+  key: 'certificate_key',
+  certificate: 'certificate, ca_file',
+};
+
 test('S3: nospool.toml(5) has the table of the rules', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
   const [, table = ''] = /^lw\(18\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
@@ -33,8 +51,8 @@ test('S3: nospool.toml(5) has the table of the rules', () => {
   const words = { root: 'root', runner: 'self', user: 'user', includer: 'includer' } as const;
   assert.deepEqual(
     rows,
-    Object.values(RULES).map(({ file, owners, changedBy, readBy, mayBeMounted }) => [
-      file,
+    Object.entries(RULES).map(([kind, { owners, changedBy, readBy, mayBeMounted }]) => [
+      NAMES[kind as FileKind],
       owners.length === 0 ? 'any' : owners.map((owner) => words[owner]).join(', '),
       changedBy,
       readBy === 'everybody' ? 'all' : readBy,

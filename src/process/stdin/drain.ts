@@ -5,8 +5,8 @@ import type { Stdin } from './open.ts';
 const LIMITS = { octets: 64 * 1024 * 1024, milliseconds: 30_000 };
 
 /**
- * Reads to the end of the input, or as many octets or for as long as the limits say, and closes the input. A file is not
- * read, because nobody waits for that.
+ * Reads to the end of the input, also one by a signal, or as many octets or for as long as the limits say, and closes the input. A
+ * file is not read, because nobody waits for that.
  */
 export function drain(input: Stdin, limits: { readonly octets: number; readonly milliseconds: number } = LIMITS): Promise<void> {
   return new Promise((resolve) => {

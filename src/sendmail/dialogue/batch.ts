@@ -36,7 +36,7 @@ export async function readBatch(stdin: Stdin, messages: Messages, settings: Rece
     ...(detail === null ? [] : [detail]),
     `the batch ended at message ${delivered + 1}: the ${delivered} before it were delivered, nothing after it was read`,
   ]);
-  if (!signal.aborted) await drain(stdin);
+  await drain({ ...stdin, ...makeAbortable(stdin, signal) });
   return status || 1;
 }
 

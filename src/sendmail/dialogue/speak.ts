@@ -3,9 +3,11 @@
  * host while it comes, and the smart host's verdict is the reply to its end. The machine of `src/smtp/server/machine.ts`
  * decides what may be said when, `src/submit` what becomes of a message.
  */
+import { fstatSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import type { Reports } from '../../process/report.ts';
 import { listenForSignals } from '../../process/signals.ts';
+import { limitErrors } from '../../process/stderr.ts';
 import type { Stdin } from '../../process/stdin/open.ts';
 import { RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../smtp/server/machine.ts';
 import { helloName } from '../../submit/domain.ts';
@@ -20,11 +22,27 @@ export { keepRepliesAlone } from './replies.ts';
 /** Speaks SMTP with replies, or as a batch without them; the value is the exit status. */
 export async function speakSmtp(config: Config, by: Submitter, reports: Reports, stdin: Stdin, kind: 'smtp' | 'batch'): Promise<number> {
   stdin.place?.follow();
+  if (!reports.isVerbose && isPipe(2)) limitErrors(MOST_ERRORS);
   const interrupts = listenForSignals(stdin.isTerminal);
   const messages = makeMessages(config, by, reports, interrupts);
   const status = await (kind === 'batch' ? readBatch : speakWithReplies)(stdin, messages, settingsFor(config, by), interrupts.signal);
   stdin.close();
   return status;
+}
+
+/**
+ * Characters. A client that waits for replies reads standard error at its end, if ever, and may give many messages before. In UTF-8 they fit
+ * into a pipe, which takes 64 KiB.
+ */
+const MOST_ERRORS = 16_000;
+
+function isPipe(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket();
+  } catch {
+    return false;
+  }
 }
 
 /** The client is a program of this host and was started by whoever sends: it need not greet, and may err as often as it likes. */
