@@ -99,8 +99,24 @@ const dynamically = {
 /** Packs the tables of character sets, all together, because they would be a third of all that is installed, and few messages need one. */
 const TABLES = 'node_modules/iconv-lite/encodings/tables';
 const allTables = Object.fromEntries(readdirSync(TABLES).map((name) => [name, JSON.parse(readFileSync(`${TABLES}/${name}`, 'utf8'))]));
-const pack = (value) => brotliCompressSync(JSON.stringify(value), { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
-const printUnpack = (text) => `JSON.parse(require('node:zlib').brotliDecompressSync(Buffer.from('${text}', 'base64')))`;
+/** The lower octets of all characters, then the upper ones: Chinese and Korean shrink by a twelfth more than as UTF-8. */
+function pack(value) {
+  const units = Buffer.from(JSON.stringify(value), 'utf16le');
+  const half = units.length / 2;
+  const planes = Buffer.from(units.map((_, i) => units[2 * (i % half) + (i < half ? 0 : 1)]));
+  return brotliCompressSync(planes, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
+}
+const UNPACK = `module.exports = (text) => {
+  const planes = require('node:zlib').brotliDecompressSync(Buffer.from(text, 'base64'));
+  const half = planes.length / 2;
+  const units = Buffer.alloc(planes.length);
+  for (let i = 0; i < half; i++) {
+    units[2 * i] = planes[i];
+    units[2 * i + 1] = planes[half + i];
+  }
+  return JSON.parse(units.toString('utf16le'));
+};`;
+const printUnpack = (text) => `require('unpack')('${text}')`;
 const packed = {
   name: 'packed',
   setup({ onLoad, onResolve }) {
@@ -113,8 +129,10 @@ const packed = {
       contents: `module.exports = require('packed-tables')[${JSON.stringify(path.basename(file))}];`,
       loader: 'js',
     }));
-    onResolve({ filter: /^packed-tables$/ }, ({ path: name }) => ({ path: name, namespace: 'packed' }));
-    onLoad({ filter: /./, namespace: 'packed' }, () => ({ contents: `module.exports = ${printUnpack(pack(allTables))};` }));
+    onResolve({ filter: /^(packed-tables|unpack)$/ }, ({ path: name }) => ({ path: name, namespace: 'packed' }));
+    onLoad({ filter: /./, namespace: 'packed' }, ({ path: name }) => ({
+      contents: name === 'unpack' ? UNPACK : `module.exports = ${printUnpack(pack(allTables))};`,
+    }));
   },
 };
 /** The packages of which something is bundled, by their folders. */

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import iconv from 'iconv-lite';
 import { suite } from 'uvu';
 
 const test = suite('package');
@@ -160,6 +161,23 @@ test('the licence of each package that is bundled goes with it', () => {
   for (const name of ['iconv-lite', 'safer-buffer', 'smol-toml', 'yargs', 'yargs-parser'])
     assert.match(text, new RegExp(`^${name} \\d`, 'm'));
   for (const entry of text.split(/^-{20,}$/m).slice(1)) assert.match(entry, /Permission|Redistribution/, entry.slice(0, 80));
+});
+
+test('the packed tables of character sets say what those of iconv-lite say', () => {
+  const file = readdirSync(`${ROOT}/dist`).find((name) => /^charset-\w+\.cjs$/.test(name)) as string;
+  const { decode } = createRequire(import.meta.url)(`${ROOT}/dist/${file}`) as { decode(octets: string, charset: string): string | null };
+  for (const charset of ['gb18030', 'big5-hkscs', 'shift_jis', 'euc-jp', 'cp949', 'koi8-r', 'cp437', 'macroman']) {
+    let known = 0;
+    for (let pair = 0; pair < 65_536; pair++) {
+      const octets = Buffer.from([0x41, pair >> 8, pair & 0xff, 0x42]);
+      const decoder = iconv.getDecoder(charset, { stripBOM: false });
+      const expected = decoder.write(octets) + (decoder.end() ?? '');
+      const decoded = decode(octets.toString('latin1'), charset);
+      if (decoded !== null) known++;
+      assert.ok(decoded === null ? expected.includes('\ufffd') : decoded === expected, `${charset} ${pair.toString(16)}`);
+    }
+    assert.ok(known > 8000, `${charset} ${known}`);
+  }
 });
 
 test('S12: every package of the lock file has a sum, and no address', () => {
