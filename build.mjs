@@ -233,13 +233,7 @@ await build({
   outfile: `${out}/sendmail-bun.mjs`,
   format: 'esm',
 });
-await build({
-  ...command,
-  entryPoints: ['src/sendmail/start/compile.ts'],
-  outfile: `${out}/compile.cjs`,
-  supported: { 'dynamic-import': true },
-  plugins: [outside(/\/testing\/index\.ts$/, () => './lib/testing.mjs')],
-});
+await build({ ...command, entryPoints: ['src/sendmail/start/compile.ts'], outfile: `${out}/compile.cjs` });
 await build({
   ...readByAll,
   entryPoints: ['src/nospool/launch.ts'],

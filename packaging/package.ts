@@ -22,11 +22,10 @@ function findBun(): string | null {
 /** The files of dist/ that the nospool command is made of: the library's doors are npm's to install. */
 async function listCommandFiles(): Promise<string[]> {
   const linked = await build({
-    entryPoints: ['dist/nospool.mjs', 'dist/compile.cjs'],
+    entryPoints: ['dist/nospool.mjs'],
     bundle: true,
     platform: 'node',
     format: 'esm',
-    outdir: 'dist',
     write: false,
     metafile: true,
     logLevel: 'error',

@@ -58,8 +58,7 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   'process/stdin': [/^message\/(source|lone-dot)\.ts$/, /^trust\/file-system\.ts$/],
   sendmail: [...BELOW_COMMANDS, /^sendmail\/dialogue\//],
   'sendmail/dialogue': BELOW_COMMANDS,
-  // compile.ts has messages sent to sinks.
-  'sendmail/start': [/^process\/runtime\.ts$/, /^testing\/index\.ts$/],
+  'sendmail/start': [/^process\/runtime\.ts$/],
   nospool: [...BELOW_COMMANDS, /^nospool\//],
   ...Object.fromEntries(
     ['bench', 'check', 'import', 'init', 'install', 'sink'].map((name) => [

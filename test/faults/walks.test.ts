@@ -281,12 +281,21 @@ const TLS_FAULTS: typeof FAULTS = [
   ],
 ];
 
-for (const [what, check, ...changes] of TLS_FAULTS)
-  test(`walks on sockets find it when ${what}: ${check}`, () =>
-    within(120_000, async () => {
+// At once, because sessions on sockets mostly wait. Then a walk may warn when another has ended that would have heard it.
+test('walks on sockets find each of the faults that only sockets show', () =>
+  within(120_000, async () => {
+    const { emitWarning } = process;
+    process.emitWarning = () => {};
+    const sought = TLS_FAULTS.map(async ([what, check, ...changes]) => {
       const { findOnLoopback } = await load(changes);
-      assert.ok(await findOnLoopback(check, 8), 'not found');
-    }));
+      return (await findOnLoopback(check, 8)) ? [] : [`${what}: ${check}`];
+    });
+    try {
+      assert.deepEqual((await Promise.all(sought)).flat(), [], 'not found');
+    } finally {
+      process.emitWarning = emitWarning;
+    }
+  }));
 
 for (const [what, check, ...changes] of FAULTS)
   test(`walks find it when ${what}: ${check}`, async () => {

@@ -1,10 +1,11 @@
 /**
- * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: in Node the code that V8 has compiled once some
+ * Keeps for `loader.ts` what this runtime makes of the parts of `main.cjs`: in Node the code that V8 has compiled once two
  * messages were sent, lazily compiled functions included; in Bun what its bundler makes. The build and `nospool install` run it, with
- * the first message on standard input. Their smart hosts are sinks, and no configuration of this host is read.
+ * the first message on standard input. Their smart host is in this file, and no configuration of this host is read.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -13,6 +14,7 @@ import { nameKeptPlace, printMainSums } from './kept-place.ts';
 import { makeScript, offerParts, printKept, printSums, readMainFile, unwrap } from './loader.ts';
 
 const SYSTEM_FILE = '/etc/nospool.toml';
+const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
 /** Nothing is kept for these parts, because they are for people who watch. */
 const LEFT_OUT = ['submit-routing-tree'];
 /** Under Bun every message needs these parts, so they are in one file with `main`: each file costs as much as its code. */
@@ -92,66 +94,42 @@ function withoutConfiguration(): typeof fs {
   return seen as unknown as typeof fs;
 }
 
-interface Call {
-  readonly words: readonly string[];
-  /** Names the authority in place of the system's. */
-  readonly authority?: string;
+/** Makes a smart host that takes everything. */
+function makeSmartHost(): ReturnType<typeof createServer> {
+  return createServer((socket) => {
+    let isContent = false;
+    socket.on('error', () => {}).write('220 x\r\n');
+    socket.on('data', (octets) => {
+      for (const line of octets.toString('latin1').split('\r\n').slice(0, -1)) {
+        if (isContent && line !== '.') continue;
+        const verb = line.split(' ')[0] as string;
+        isContent = verb === 'DATA';
+        socket.write(`${ANSWERS[verb] ?? '250 ok'}\r\n`);
+      }
+    });
+  });
 }
 
-/** Messages as most callers send them: from a pipe; from a file, with `-t`, an alias and a log; and by a server with STARTTLS and AUTH. */
-async function prepareCalls(folder: string): Promise<{ readonly letter: string; readonly calls: readonly Call[] }> {
-  const { sink } = await import('../../testing/index.ts');
+/** Messages as most callers send them: from a pipe, and from a file with `-t`, an alias and a log. */
+function writeCalls(folder: string, port: number): { readonly letter: string; readonly calls: readonly (readonly string[])[] } {
   const write = (name: string, text: string): string => {
     fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
     return path.join(folder, name);
   };
-  const configure = (name: string, place: string, ...lines: readonly string[]): string =>
-    write(name, [`smarthosts = ["submission://${place}"]`, 'hostname = "host.example.org"', ...lines, ''].join('\n'));
-  // One takes the content by DATA, the other by BDAT.
-  const [clear, secure] = [
-    await sink({ extensions: ['PIPELINING', 'SIZE'] }),
-    await sink({ tls: 'starttls', auth: { user: 'user', password: 'password' } }),
-  ];
-  const aliases = `aliases = ["${write('aliases', '# those who read\nroot: b@example.org\n')}"]`;
-  const log = `log = "${folder}/log"`;
+  const begin = `smarthosts = ["smtp://127.0.0.1:${port}"]\nhostname = "host.example.org"\n`;
+  const plain = write('plain.toml', `${begin}log = "none"\naliases = []\n`);
+  const aliases = write('aliases', '# those who read\nroot: b@example.org\n');
+  const whole = write('whole.toml', `${begin}log = "${folder}/log"\naliases = ["${aliases}"]\n[tls]\nmode = "off"\n`);
   return {
     letter: write('letter', 'From: Cron <root>\nTo: root\nSubject: x\n\nhello\n'),
     calls: [
-      {
-        words: [
-          '-C',
-          configure('plain', `127.0.0.1:${clear.port}`, 'log = "none"', 'aliases = []'),
-          '-i',
-          '-f',
-          'a@example.org',
-          'b@example.org',
-        ],
-      },
-      { words: ['-C', configure('whole', `127.0.0.1:${clear.port}`, log, aliases, '[tls]', 'mode = "off"'), '-t', '-i'] },
-      {
-        words: [
-          '-C',
-          configure(
-            'secure',
-            `localhost:${secure.port}`,
-            log,
-            aliases,
-            '[tls]',
-            'mode = "required"',
-            '[auth]',
-            'user = "user"',
-            'password = "password"',
-          ),
-          '-i',
-          'root',
-        ],
-        authority: write('authority', secure.certificate as string),
-      },
+      ['-C', plain, '-i', '-f', 'a@example.org', 'b@example.org'],
+      ['-C', whole, '-t', '-i'],
     ],
   };
 }
 
-async function compileForNode(): Promise<void> {
+function compileForNode(): void {
   const folder = fs.mkdtempSync(path.join(tmpdir(), 'nospool-'));
   const scripts = new Map<string, Script>();
   const make = (name: string, text: () => string): Script => {
@@ -162,7 +140,7 @@ async function compileForNode(): Promise<void> {
   process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   const keep = (status: number): void => {
     if (status !== 0) return;
-    // Parts that no message needed are compiled whole.
+    // Parts that no message needed, TLS and credentials among them, are compiled whole.
     setFlagsFromString('--no-lazy');
     for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, () => partText(name));
     // V8 compares its flags with those it had when the code was made.
@@ -175,24 +153,24 @@ async function compileForNode(): Promise<void> {
     fs.rmSync(place, { recursive: true, force: true });
     fs.renameSync(`${place}.new`, place);
   };
-  const { letter, calls } = await prepareCalls(folder);
-  const seen = withoutConfiguration();
-  const { exit } = process;
-  const run = ([call, ...others]: readonly Call[], sent = 0): void => {
-    const { words, authority } = call as Call;
-    // The program ends the process behind each message; what it does at the end is kept, too, and what one message ran without the others.
-    process.exit = (() => {
-      process.exit = exit;
-      if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep), sent > 0 ? 0 : process.exitCode);
-      fs.closeSync(0);
-      fs.openSync(letter, 'r');
-      run(others, sent + 1);
-    }) as typeof exit;
-    process.argv.splice(2, process.argv.length, ...words);
-    if (authority !== undefined) process.env.SSL_CERT_FILE = authority;
-    offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
-  };
-  run(calls);
+  const host = makeSmartHost().listen(0, '127.0.0.1', () => {
+    const { letter, calls } = writeCalls(folder, (host.address() as { readonly port: number }).port);
+    const seen = withoutConfiguration();
+    const { exit } = process;
+    const run = ([words, ...others]: readonly (readonly string[])[], sent = 0): void => {
+      // The program ends the process behind each message; what it does at the end is kept, too, and what one message ran without the other.
+      process.exit = (() => {
+        process.exit = exit;
+        if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep), sent > 0 ? 0 : process.exitCode);
+        fs.closeSync(0);
+        fs.openSync(letter, 'r');
+        run(others, sent + 1);
+      }) as typeof exit;
+      process.argv.splice(2, process.argv.length, ...(words as readonly string[]));
+      offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
+    };
+    run(calls);
+  });
 }
 
 if (process.versions.bun === undefined) compileForNode();
