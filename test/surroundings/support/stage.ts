@@ -5,6 +5,7 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { BUN_FLAGS } from '../../../src/nospool/install/wrapper.ts';
 import { bun } from '../../interop/support/needs.ts';
 import { COMMAND, scratch } from '../../support/command.ts';
@@ -189,11 +190,15 @@ function processesWith(mark: string): readonly string[] {
 
 export const later = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Waits for what is about to be so. */
+/**
+ * Waits for what is about to be so. Several that look slowly are always due again, and the event loop would never leave its timers for
+ * the input of what is awaited, so each also waits for the end of a turn.
+ */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   for (let i = 0; i < 1500; i++) {
     if (holds()) return;
     await later(10);
+    await endOfTurn();
   }
   throw new Error(`${what}: it was not so within 15 s`);
 }
