@@ -103,7 +103,7 @@ const allTables = Object.fromEntries(readdirSync(TABLES).map((name) => [name, JS
 function pack(value) {
   const units = Buffer.from(JSON.stringify(value), 'utf16le');
   const half = units.length / 2;
-  const planes = Buffer.from(units.map((_, i) => units[2 * (i % half) + (i < half ? 0 : 1)]));
+  const planes = units.map((_, i) => units[2 * (i % half) + (i < half ? 0 : 1)]);
   return brotliCompressSync(planes, { params: { [constants.BROTLI_PARAM_LGWIN]: 24 } }).toString('base64');
 }
 const UNPACK = `module.exports = (text) => {

@@ -275,10 +275,7 @@ function lookAt(octets: Uint8Array): Looked {
   // A copy, because what the caller changes afterwards could end the content, or a line of it.
   const copy = Buffer.from(octets);
   // Most programs give what is ready, and to see that takes half of the encoder's time.
-  if (isReady(copy)) {
-    const size = copy.length;
-    return { encoded: copy, facts: { size, octets: size, estimate: null, eightBit: hasEightBit(copy) ? 'some' : 'none' } };
-  }
+  if (isReady(copy)) return { encoded: copy, facts: factsOf({ size: copy.length, eightBit: hasEightBit(copy) }, copy.length) };
   const encoder = contentEncoder('data');
   const begin = encoder.push(copy);
   return { encoded: Buffer.concat([begin, encoder.end()]), facts: factsOf(encoder.facts, copy.length) };
@@ -301,7 +298,7 @@ function isReady(octets: Uint8Array): boolean {
   return lines === 0;
 }
 
-const factsOf = ({ size, eightBit }: ContentScan, octets: number): MeasuredFacts => ({
+const factsOf = ({ size, eightBit }: Pick<ContentScan, 'size' | 'eightBit'>, octets: number): MeasuredFacts => ({
   size,
   octets,
   estimate: null,

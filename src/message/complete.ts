@@ -3,7 +3,6 @@
  * addresses, encodes raw 8-bit text, and leaves everything else octet for octet as it came. The caller hands in every fact
  * (date, names, addresses). Knows neither the clock nor the configuration.
  */
-
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import {
   isAsciiMailbox,

@@ -2,7 +2,6 @@
  * Prints the lines of the log: one line a fact, in the form of Exim's main log (so that exigrep and eximstats read it) or as JSON.
  * Knows the outcome, not how it came about, and no place where lines go.
  */
-
 import { printStamp } from '../message/date.ts';
 import type { RoutedRecipient } from '../router/route.ts';
 import { jsonLine, type Line, lineOf } from '../smtp/line.ts';

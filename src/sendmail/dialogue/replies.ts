@@ -112,11 +112,20 @@ function writeInThreads(fd: number): Replies {
   };
 }
 
-/** Makes a socket of a pipe or a socket, to which the event loop writes; null for anything else. */
-function makeSocket(fd: number): Socket | null {
+/** Whether a descriptor is a pipe or a socket; false if it is closed. */
+export function isPipe(fd: number): boolean {
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFIFO() && !stat.isSocket()) return null;
+    return stat.isFIFO() || stat.isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** Makes a socket of a pipe or a socket, to which the event loop writes; null for anything else. */
+function makeSocket(fd: number): Socket | null {
+  if (!isPipe(fd)) return null;
+  try {
     return new (process.getBuiltinModule('node:net').Socket)({ fd, readable: false, writable: true });
   } catch {
     return null;

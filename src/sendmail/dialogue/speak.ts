@@ -3,7 +3,6 @@
  * host while it comes, and the smart host's verdict is the reply to its end. The machine of `src/smtp/server/machine.ts`
  * decides what may be said when, `src/submit` what becomes of a message.
  */
-import { fstatSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import type { Reports } from '../../process/report.ts';
 import { listenForSignals } from '../../process/signals.ts';
@@ -15,6 +14,7 @@ import type { Submitter } from '../../submit/submission.ts';
 import { readBatch } from './batch.ts';
 import { speakWithReplies } from './bs.ts';
 import { makeMessages } from './messages.ts';
+import { isPipe } from './replies.ts';
 
 export { refuseToSpeak } from './bs.ts';
 export { keepRepliesAlone } from './replies.ts';
@@ -35,15 +35,6 @@ export async function speakSmtp(config: Config, by: Submitter, reports: Reports,
  * into a pipe, which takes 64 KiB.
  */
 const MOST_ERRORS = 16_000;
-
-function isPipe(fd: number): boolean {
-  try {
-    const stat = fstatSync(fd);
-    return stat.isFIFO() || stat.isSocket();
-  } catch {
-    return false;
-  }
-}
 
 /** The client is a program of this host and was started by whoever sends: it need not greet, and may err as often as it likes. */
 function settingsFor(config: Config, by: Submitter): Receiving {
