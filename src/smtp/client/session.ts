@@ -671,11 +671,12 @@ function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<
   if (endingOf(plan) === 'leave' || !offers(channel.extensions, 'PIPELINING')) return [null, []];
   const [state, ...actions] = openTransaction(plan, channel, waiting);
   if (state.at !== 'envelope') return [null, []];
-  return [
-    state,
-    actions.flatMap((action) => (action.do === 'send' ? action.lines : [])),
-    ...actions.filter(({ do: act }) => act !== 'send'),
-  ];
+  let along: readonly string[] = [];
+  const notes: Action[] = [];
+  for (const action of actions)
+    if (action.do === 'send') along = action.lines;
+    else notes.push(action);
+  return [state, along, ...notes];
 }
 
 function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
