@@ -1,7 +1,7 @@
 /** Domains as SMTP without SMTPUTF8 can carry them, and what EHLO can say of a host by its name. */
 import { isAddressLiteral, isHostName, type Mailbox, withDomain } from '../smtp/path.ts';
 import { isAscii } from '../smtp/text.ts';
-import { aLabels } from '../transport/a-labels.ts';
+import { aLabels, uLabels } from '../transport/a-labels.ts';
 
 /** Writes the domain in A-labels where the local-part is ASCII, because then no SMTPUTF8 is needed. RFC 6531 §3.2 */
 export function asciiDomain(mailbox: Mailbox): Mailbox {
@@ -9,11 +9,15 @@ export function asciiDomain(mailbox: Mailbox): Mailbox {
   return withDomain(mailbox, aLabels(mailbox.domain));
 }
 
-/** Both spellings of a domain, or of a pattern of domains or addresses: as it is written and in A-labels. Addresses have the one or the other. */
+/**
+ * The spellings of a domain, or of a pattern of domains or addresses: as it is written, and with the other form of its labels.
+ * An address keeps its own where its local-part is not ASCII.
+ */
 export function spellings(pattern: string): readonly string[] {
-  if (isAscii(pattern)) return [pattern];
   const at = pattern.lastIndexOf('@') + 1;
-  return [pattern, pattern.slice(0, at) + aLabels(pattern.slice(at))];
+  const domain = pattern.slice(at);
+  const other = isAscii(domain) ? uLabels(domain) : aLabels(domain);
+  return other === domain ? [pattern] : [pattern, pattern.slice(0, at) + other];
 }
 
 /**

@@ -61,12 +61,17 @@ test('a domain is written in A-labels only where the local-part is ASCII and the
     assert.deepEqual(asciiDomain(uncheckedMailbox(localPart, domain)), { localPart, domain: expected });
 });
 
-test('W5: a domain and a pattern have two spellings where they are not ASCII', () => {
+test('W5: a domain and a pattern have the spelling of their labels that they are not written in', () => {
   assert.deepEqual(spellings('example.org'), ['example.org']);
   assert.deepEqual(spellings('müller.example'), ['müller.example', 'xn--mller-kva.example']);
   assert.deepEqual(spellings('*.müller.example'), ['*.müller.example', '*.xn--mller-kva.example']);
   assert.deepEqual(spellings('jörg@müller.example'), ['jörg@müller.example', 'jörg@xn--mller-kva.example']);
   assert.deepEqual(spellings('*@müller.example'), ['*@müller.example', '*@xn--mller-kva.example']);
+  assert.deepEqual(spellings('xn--mller-kva.example'), ['xn--mller-kva.example', 'müller.example']);
+  assert.deepEqual(spellings('*.xn--mller-kva.example'), ['*.xn--mller-kva.example', '*.müller.example']);
+  assert.deepEqual(spellings('jörg@XN--mller-kva.example'), ['jörg@XN--mller-kva.example', 'jörg@müller.example']);
+  assert.deepEqual(spellings('jörg@example.org'), ['jörg@example.org']);
+  for (const plain of ['*', '@', '', '[192.0.2.1]', 'xn--99999.example']) assert.deepEqual(spellings(plain), [plain]);
 });
 
 test.run();

@@ -463,6 +463,9 @@ test('a domain in U-labels matches addresses in A-labels, and the other way roun
   const reversePath = mailbox('me@xn--mller-kva.example');
   for (const address of ['a@müller.example', 'a@xn--mller-kva.example', 'a@x.xn--mller-kva.example'])
     assert.deepEqual(await routed([address], { routers }, { reversePath }), ['b@p.q']);
+  const inALabels = [redirect({ data: { '*': 'b@p.q' }, domains: ['*.xn--mller-kva.example', 'XN--mller-kva.example'] })];
+  for (const address of ['zoë@müller.example', 'zoë@MÜLLER.example', 'zoë@x.müller.example', 'zoë@xn--mller-kva.example'])
+    assert.deepEqual(await routed([address], { routers: inALabels }), ['b@p.q']);
 });
 
 test('O9: checkAliasFiles reads all alias files and lists, and counts and names their faults', async () => {
