@@ -30,7 +30,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
-const runs = Number(values.runs ?? (values.short ? 3 : 11));
+const runs = Number(values.runs ?? (values.short ? 1 : 11));
 if (unknown !== undefined || !Number.isInteger(runs) || runs < 1) {
   process.stderr.write(
     `${unknown === undefined ? '--runs needs a number' : `there is no bench "${unknown}"`}; npm run bench -- --list shows them\n`,

@@ -29,12 +29,15 @@ export type Progress = (text: string) => void;
 const SLOW = 6000;
 const FEW = 5;
 
-/** Runs every case once to warm up, then `runs` rounds, each of which begins with another case. A case that fails is left out from then on. */
+/**
+ * Runs every case once to warm up, then `runs` rounds, each of which begins with another case; for one round nothing is warmed up. A case
+ * that fails is left out from then on.
+ */
 export async function runRounds(cases: readonly Case[], runs: number, progress: Progress, warmUp = true): Promise<Row[]> {
   const samples = cases.map((): Measures[] => []);
   const failed = cases.map((): string => '');
   const slow = cases.map(() => false);
-  for (let round = warmUp ? -1 : 0; round < runs; round++) {
+  for (let round = warmUp && runs > 1 ? -1 : 0; round < runs; round++) {
     for (let i = 0; i < cases.length; i++) {
       const index = (i + Math.max(round, 0)) % cases.length;
       const each = cases[index] as Case;
