@@ -14,19 +14,22 @@ import type { Table } from './support/table.ts';
 
 const FLOOR = 'bare socket writer, Node';
 const APART = `${FLOOR}, the end of each message apart`;
+const APART_QUEUED = `${APART}, the next envelope behind it`;
 const QUEUED_FLOOR = `${FLOOR}, the next envelope behind the content`;
 const NODEMAILER = 'nodemailer, SMTPConnection';
 const QUEUED = 'nospool, the next message given meanwhile';
 const TOGETHER = 'nospool, each message in one write with its end';
+const BOTH = `${TOGETHER}, the next message given meanwhile`;
 const NAMES: readonly (readonly [string, string])[] = [
   ['nospool', 'nospool'],
   [QUEUED, 'nospool-queued'],
   [TOGETHER, 'nospool-together'],
-  [`${TOGETHER}, the next message given meanwhile`, 'nospool-together-queued'],
+  [BOTH, 'nospool-together-queued'],
   [NODEMAILER, 'nodemailer'],
   ['nodemailer, pool', 'nodemailer-pool'],
   [FLOOR, 'floor'],
   [APART, 'floor-apart'],
+  [APART_QUEUED, 'floor-apart-queued'],
   [QUEUED_FLOOR, 'floor-queued'],
 ];
 /** Senders for which CHUNKING changes something, and those that they are compared with. */
@@ -217,9 +220,11 @@ function claims([one, , twenty]: readonly Table[], [many]: readonly Table[]): Cl
   return [
     ask('20 sessions, each message as it comes', twenty, 'nospool', APART, 1.5),
     ask('20 sessions, each message in one write with its end', twenty, TOGETHER, FLOOR, 1.5),
-    ask('20 sessions, the next message given meanwhile', twenty, QUEUED, QUEUED_FLOOR, 2),
+    ask('20 sessions, the next message given meanwhile', twenty, QUEUED, APART_QUEUED, 2),
+    ask('20 sessions, each message in one write with its end, the next given meanwhile', twenty, BOTH, QUEUED_FLOOR, 2),
     ask('One session, one message after the other', one, 'nospool', APART, 1.1),
-    ask('One session, the next message given meanwhile', one, QUEUED, QUEUED_FLOOR, 1.5),
+    ask('One session, the next message given meanwhile', one, QUEUED, APART_QUEUED, 1.5),
+    ask('One session, each message in one write with its end, the next given meanwhile', one, BOTH, QUEUED_FLOOR, 1.5),
     {
       text: `${many?.title ?? 'Many sessions at once'}`,
       wanted: 'none fails, at most 18 KiB each',

@@ -90,7 +90,12 @@ const LIBRARIES = {
     return LIBRARIES.floor(false, true);
   },
 
-  /** The same, with the next envelope behind the content: one round trip a message, and an envelope too many at the end. */
+  /** The same, with the next envelope behind the terminator: one round trip a message, and an envelope too many at the end. */
+  async 'floor-apart-queued'() {
+    return LIBRARIES.floor(true, true);
+  },
+
+  /** The same, all of it in one write. */
   async 'floor-queued'() {
     return LIBRARIES.floor(true);
   },
@@ -98,7 +103,8 @@ const LIBRARIES = {
   /** The least possible work: four strings a message, and of each reply only the first digit is read. Two round trips, like nospool. */
   async floor(queued = false, apart = false) {
     const envelope = `MAIL FROM:<${FROM}>\r\nRCPT TO:<${TO}>\r\nDATA\r\n`;
-    const content = apart ? MESSAGE : Buffer.concat([MESSAGE, Buffer.from(`.\r\n${queued ? envelope : ''}`)]);
+    const end = `.\r\n${queued ? envelope : ''}`;
+    const content = apart ? MESSAGE : Buffer.concat([MESSAGE, Buffer.from(end)]);
     return () =>
       new Promise((resolve, reject) => {
         const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
@@ -134,7 +140,7 @@ const LIBRARIES = {
               if (apart) {
                 await new Promise((done) => socket.write(content, done));
                 await new Promise((done) => setImmediate(() => setImmediate(done)));
-                socket.write('.\r\n');
+                socket.write(end);
               } else socket.write(content);
               return (await expect(queued ? 4 : 1)) && ready;
             },
