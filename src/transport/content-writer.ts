@@ -58,6 +58,10 @@ export class ContentWriter {
   /** The end of the last block, which is the commit; or all of the content, where that goes with it. */
   #held: Uint8Array = NOTHING;
   #holdsAll = false;
+  /** The command of a block that is all held. */
+  #heldCommand: Uint8Array = NOTHING;
+  /** The content of the one block, where it is at hand. */
+  #atHand: Uint8Array | null = null;
   /** Octets of a chunk that did not fit into the block before. */
   #rest: Uint8Array | null = null;
 
@@ -107,16 +111,19 @@ export class ContentWriter {
     }
   }
 
-  /** Writes content that is at hand, encoded, in one write, and reports when it is sent. */
-  writeAtHand(encoded: Uint8Array): void {
-    if (encoded.length > 0) this.#write(encoded, encoded.length);
-    this.flush();
-  }
-
-  /** Holds content that is at hand, encoded, so that it goes out in one write with the commit, and reports that nothing else is missing. */
-  holdAtHand(encoded: Uint8Array): void {
-    this.#held = encoded;
-    this.#holdsAll = true;
+  /**
+   * Sends content that is at hand, encoded, in one write, and reports when it is sent; for BDAT it reports one block. `isHeld`: it goes out
+   * in one write with the commit, and nothing else is missing.
+   */
+  sendAtHand(framing: Framing, encoded: Uint8Array, isHeld: boolean): void {
+    this.#holdsAll = isHeld;
+    if (framing !== 'data') {
+      this.#atHand = encoded;
+      this.#reports.on({ type: 'block', octets: encoded.length, last: true });
+      return;
+    }
+    if (isHeld) this.#held = encoded;
+    else if (encoded.length > 0) this.#write(encoded, encoded.length);
     this.flush();
   }
 
@@ -155,9 +162,13 @@ export class ContentWriter {
 
   /** Writes the block announced last, except for `held` octets at its end. Its command stands right before its octets, so that both are one write. */
   writeBlock(line: string, held: number): void {
+    const command = Buffer.from(`${line}\r\n`, 'latin1');
+    if (this.#atHand !== null) {
+      this.#writeWhole(command, this.#atHand, held);
+      return;
+    }
     const block = this.#block;
     if (block === null) throw new Error('bug: no block is at hand');
-    const command = Buffer.from(`${line}\r\n`, 'latin1');
     const begin = COMMAND_ROOM - command.length;
     const end = block.end - held;
     block.octets.set(command, begin);
@@ -167,6 +178,14 @@ export class ContentWriter {
       // After a failure nothing more is pulled, so that what was not sent can still be sent elsewhere.
       if (!failed) this.#buffers.giveBack(block);
     });
+  }
+
+  /** The same for content that is at hand. Its command is held back with it where all of it is. */
+  #writeWhole(command: Uint8Array, content: Uint8Array, held: number): void {
+    const count = this.#holdsAll ? 0 : content.length - held;
+    this.#held = content.subarray(count);
+    if (this.#holdsAll) this.#heldCommand = command;
+    else this.#write(Buffer.concat([command, content.subarray(0, count)]), count);
   }
 
   /** Reports that the content is sent when every write has completed and the event loop has let in what happened meanwhile. */
@@ -184,7 +203,7 @@ export class ContentWriter {
 
   /** The octets that were held back, and the commands that go along, in one write. */
   writeHeld(commands: Uint8Array): void {
-    this.#write(Buffer.concat([this.#held, commands]), this.#held.length);
+    this.#write(Buffer.concat([this.#heldCommand, this.#held, commands]), this.#held.length);
     // The verdict may come before the write is said to be complete, and nothing is reported behind it.
     this.#reports.progress(this.#octets);
   }

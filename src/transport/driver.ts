@@ -494,11 +494,13 @@ export class Connection {
   #pull({ framing, eightBit }: Pull): void {
     const request = this.#request;
     if (request === null) return;
-    const { encoded } = request.content;
-    if (framing === 'data' && eightBit === 'pass' && encoded !== undefined) {
+    const { content, transaction } = request;
+    const { encoded } = content;
+    // Where no line begins with a dot, BDAT sends the same octets.
+    const isSame = framing === 'data' || (framing === 'bdat' && encoded?.length === transaction.size);
+    if (encoded !== undefined && isSame && eightBit === 'pass') {
       request.writer = this.#makeWriter(null);
-      if (this.#options.commitsAtOnce) request.writer.holdAtHand(encoded);
-      else request.writer.writeAtHand(encoded);
+      request.writer.sendAtHand(framing, encoded, this.#options.commitsAtOnce === true);
       return;
     }
     request.writer ??= this.#openContent(request, framing, eightBit);

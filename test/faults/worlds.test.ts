@@ -62,7 +62,7 @@ const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
   [
     'the end of the last block gets lost',
     /never written/,
-    ['transport/content-writer.ts', 'Buffer.concat([this.#held, commands])', 'commands'],
+    ['transport/content-writer.ts', 'Buffer.concat([this.#heldCommand, this.#held, commands])', 'commands'],
   ],
   [
     'TLS that is required is done without',

@@ -370,8 +370,13 @@ test('messages go in order, also when the content of the first is slow', () =>
 
 test('octets that their owner changes while they wait go out as they were, or, long ones, as lines all the same: no line end of theirs ends the message', () =>
   within(10_000, async () => {
-    for (const commit of ['apart', 'together'] as const) {
-      const { host, client } = await world({}, { commit });
+    for (const [commit, offers] of [
+      ['apart', ['PIPELINING']],
+      ['together', ['PIPELINING']],
+      ['apart', ['PIPELINING', 'CHUNKING']],
+      ['together', ['PIPELINING', 'CHUNKING']],
+    ] as const) {
+      const { host, client } = await world({}, { commit }, { offers });
       const text = 'Subject: 2\r\n\r\nabcdefghijklmnopqrstuvwxyz\r\n';
       const filler = `${'x'.repeat(70)}\r\n`.repeat(1000);
       const few = Buffer.from(text);
@@ -384,7 +389,7 @@ test('octets that their owner changes while they wait go out as they were, or, l
         host.held.map((held) => held.octets.toString().replace(filler, '…')),
         [MESSAGE, text, 'Subject: 2\r\n\r\n\r\n.\r\nMAIL FROM:<>\r\n.\r\nstuvwxyz\r\n…'],
       );
-      const transaction = ['MAIL', 'RCPT', 'DATA'];
+      const transaction = ['MAIL', 'RCPT', offers.length > 1 ? 'BDAT' : 'DATA'];
       assert.deepEqual(verbs(host.sessions[0]), ['EHLO', ...transaction, ...transaction, ...transaction, 'QUIT']);
       await host.stop();
     }

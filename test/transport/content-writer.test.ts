@@ -200,16 +200,16 @@ test('when it is closed, writes complete, and nothing is reported but them', asy
 
 test('content at hand goes in one write, or is held for the commit; with what goes along it is one write, too', async () => {
   const one = desk([]);
-  one.writer.writeAtHand(Buffer.from('abc'));
+  one.writer.sendAtHand('data', Buffer.from('abc'), false);
   await one.settle();
   assert.equal(one.writer.holdsAll, false);
   assert.deepEqual(one.happened, ['m', 'w 3', 'm', 'p 3', 'contentSent']);
   const none = desk([]);
-  none.writer.writeAtHand(Buffer.from(''));
+  none.writer.sendAtHand('data', Buffer.from(''), false);
   await none.settle();
   assert.deepEqual(none.happened, ['contentSent'], 'nothing is no write');
   const held = desk([], { isLate: true });
-  held.writer.holdAtHand(Buffer.from('abc'));
+  held.writer.sendAtHand('data', Buffer.from('abc'), true);
   await held.settle();
   assert.deepEqual([held.writer.holdsAll, held.writer.isWriting, ...held.happened], [true, false, 'contentSent']);
   held.writer.writeHeld(Buffer.from('.\r\nQUIT\r\n'));
@@ -219,7 +219,7 @@ test('content at hand goes in one write, or is held for the commit; with what go
 
 test('the end is reported when every write has completed, once, and on an open wire', async () => {
   const { writer, happened, complete, settle } = desk([], { isLate: true });
-  writer.writeAtHand(Buffer.from('abc'));
+  writer.sendAtHand('data', Buffer.from('abc'), false);
   await settle();
   assert.deepEqual(only(happened, /^c/), []);
   complete();
@@ -230,13 +230,42 @@ test('the end is reported when every write has completed, once, and on an open w
   await settle();
   assert.deepEqual(only(happened, /^c/), ['contentSent'], 'the commit is a write, too');
   const dropped = desk([]);
-  dropped.writer.writeAtHand(Buffer.from('abc'));
+  dropped.writer.sendAtHand('data', Buffer.from('abc'), false);
   dropped.drop();
   await dropped.settle();
   assert.deepEqual(only(dropped.happened, /^c/), []);
 });
 
 /* ---- BDAT ---- */
+
+test('BDAT: content at hand is one block, whose end is held for the commit, or all of it with its command', async () => {
+  const one = desk([]);
+  one.writer.sendAtHand('bdat', Buffer.from('abcd'), false);
+  await one.settle();
+  assert.deepEqual(one.happened, ['block 4 last'], 'nothing is written before the machine says so');
+  one.writer.writeBlock('BDAT 4 LAST', 2);
+  await one.settle();
+  assert.deepEqual(one.happened.slice(1), ['m', 'w 15', 'm', 'p 2']);
+  one.writer.flush();
+  await one.settle();
+  one.writer.writeHeld(Buffer.from('QUIT\r\n'));
+  assert.deepEqual(one.happened.slice(5), ['contentSent', 'm', 'w 8', 'p 4']);
+  assert.deepEqual(one.written.map(String), ['BDAT 4 LAST\r\nab', 'cdQUIT\r\n']);
+  const short = desk([]);
+  short.writer.sendAtHand('bdat', Buffer.from('a'), false);
+  short.writer.writeBlock('BDAT 1 LAST', 1);
+  short.writer.writeHeld(Buffer.from(''));
+  assert.deepEqual(short.written.map(String), ['BDAT 1 LAST\r\n', 'a'], 'its command alone goes before it');
+  const held = desk([], { isLate: true });
+  held.writer.sendAtHand('bdat', Buffer.from('abcd'), true);
+  held.writer.writeBlock('BDAT 4 LAST', 2);
+  held.writer.flush();
+  await held.settle();
+  assert.deepEqual([held.writer.holdsAll, held.writer.isWriting, ...held.happened], [true, false, 'block 4 last', 'contentSent']);
+  held.writer.writeHeld(Buffer.from('QUIT\r\n'));
+  assert.deepEqual(held.happened.slice(2), ['m', 'w 23', 'p 4'], 'the command is no content');
+  assert.equal(held.written.join(), 'BDAT 4 LAST\r\nabcdQUIT\r\n');
+});
 
 test('BDAT: blocks have 256 KiB, however the chunks come, and the last has what is left; their command is one write with them', async () => {
   for (const size of [100 * KIB, 256 * KIB, 600 * KIB]) {

@@ -401,12 +401,18 @@ test('a session for one message takes no second while the first is under way', (
     { plan: { transactions: 'one' } },
   ));
 
-test('content at hand is not opened for DATA, and goes in one write, or with the commit; for BDAT it is opened', async () => {
+test('content at hand is not opened, and goes in one write, or with the commit; for BDAT it is opened where a dot was doubled', async () => {
   const encoded = Buffer.from('Subject: x\r\n\r\nat hand\r\n');
-  for (const [offers, commitsAtOnce, expected] of [
-    ['PIPELINING', false, ['> Subject: x |  | at hand', '> .']],
-    ['PIPELINING', true, ['> Subject: x |  | at hand | .']],
-    ['CHUNKING', false, ['opened', '> BDAT 22 LAST | Subject: x |  | opened', '> ']],
+  const { length } = encoded;
+  for (const [offers, commitsAtOnce, size, expected] of [
+    ['PIPELINING', false, length, ['> Subject: x |  | at hand', '> .']],
+    ['PIPELINING', false, length - 1, ['> Subject: x |  | at hand', '> .']],
+    ['PIPELINING', true, length, ['> Subject: x |  | at hand | .']],
+    ['CHUNKING', false, length, ['> BDAT 23 LAST | Subject: x |  | at hand', '> ']],
+    ['CHUNKING', true, length, ['> BDAT 23 LAST | Subject: x |  | at hand']],
+    ['CHUNKING', false, length - 1, ['opened', '> BDAT 22 LAST | Subject: x |  | opened', '> ']],
+    ['CHUNKING', true, length - 1, ['opened', '> BDAT 22 LAST | Subject: x |  | opened', '> ']],
+    ['CHUNKING', false, null, ['opened', '> BDAT 22 LAST | Subject: x |  | opened', '> ']],
   ] as const)
     await inScene(
       async ({ connection, say, happened }) => {
@@ -415,7 +421,7 @@ test('content at hand is not opened for DATA, and goes in one write, or with the
           written.push('opened');
           return sourceOf(Buffer.from('Subject: x\n\nopened\n'));
         };
-        void connection.submit(transactionTo(1), { open, encoded });
+        void connection.submit({ ...transactionTo(1), size }, { open, encoded });
         await say(GREETING);
         await say(`250-there\n250 ${offers}\n`);
         happened();

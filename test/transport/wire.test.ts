@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { createConnection, createServer, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { createSecureContext, createServer as createTlsServer } from 'node:tls';
 import { suite } from 'uvu';
 import { connectBun } from '../../src/transport/bun-wire.ts';
@@ -147,30 +148,45 @@ const KINDS = [
   ['a socket', (port: number) => createConnection({ port, host: '127.0.0.1' })],
   ['another stream', tunnelTo],
 ] as const;
-for (const [what, connect] of KINDS)
-  test(`the last words of a server whose connection fails are heard first: ${what}`, () =>
-    within(10_000, async () => {
-      const server = createServer((socket) => {
-        socket.on('error', () => {});
-        socket.once('data', () => {
-          // A reset follows, because what else was sent is not read.
-          socket.pause();
-          socket.write('421 bye\r\n', () => setImmediate(() => socket.destroy()));
-        });
+test('the last words of a server whose connection fails are heard first: a socket', () =>
+  within(10_000, async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        // A reset follows, because what else was sent is not read.
+        socket.pause();
+        socket.write('421 bye\r\n', () => setImmediate(() => socket.destroy()));
       });
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      const { port } = server.address() as { port: number };
-      const stream = connect(port);
-      const wire = nodeWire(stream);
-      const { told, closed } = watch(wire);
-      wire.write('x');
-      const more = setInterval(() => wire.write(Buffer.alloc(65_536)), 1);
-      await closed;
-      clearInterval(more);
-      assert.equal(told[0], '421 bye\r\n');
-      stream.destroy();
-      server.close();
-    }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    const stream = createConnection({ port, host: '127.0.0.1' });
+    const wire = nodeWire(stream);
+    const { told, closed } = watch(wire);
+    wire.write('x');
+    const more = setInterval(() => wire.write(Buffer.alloc(65_536)), 1);
+    await closed;
+    clearInterval(more);
+    assert.equal(told[0], '421 bye\r\n');
+    stream.destroy();
+    server.close();
+  }));
+
+test('the last words of a server whose connection fails are heard first: another stream', () =>
+  within(10_000, async () => {
+    const stream: Duplex = new Duplex({
+      read: () => {},
+      write(_, __, done) {
+        setImmediate(() => stream.push('421 bye\r\n'));
+        done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+      },
+    });
+    const wire = nodeWire(stream);
+    const { told, closed } = watch(wire);
+    wire.write('x');
+    await closed;
+    assert.equal(told[0], '421 bye\r\n');
+  }));
 
 test('a wire under TLS ends with it, and TLS with the wire', () =>
   within(10_000, async () => {
