@@ -53,7 +53,7 @@ export class ContentWriter {
   #drained: () => void = () => {};
   /** The session goes on without this content: what is still read of it goes nowhere. */
   #isOver = false;
-  /** The block that was announced last. */
+  /** The block that was announced last, unless all of the content is at hand. */
   #block: Block | null = null;
   /** The end of the last block, which is the commit; or all of the content, where that goes with it. */
   #held: Uint8Array = NOTHING;
@@ -115,7 +115,7 @@ export class ContentWriter {
    * Sends content that is at hand, encoded, in one write, and reports when it is sent; for BDAT it reports one block. `isHeld`: it goes out
    * in one write with the commit, and nothing else is missing.
    */
-  sendAtHand(framing: Framing, encoded: Uint8Array, isHeld: boolean): void {
+  sendAtHand(framing: Framing, encoded: Uint8Array, isHeld = false): void {
     this.#holdsAll = isHeld;
     if (framing !== 'data') {
       this.#atHand = encoded;
@@ -160,11 +160,15 @@ export class ContentWriter {
     this.#reports.on({ type: 'block', octets: block.end - COMMAND_ROOM, last });
   }
 
-  /** Writes the block announced last, except for `held` octets at its end. Its command stands right before its octets, so that both are one write. */
+  /** Writes the block announced last, except for `held` octets at its end, or holds all of it. Its command and its octets are one write. */
   writeBlock(line: string, held: number): void {
     const command = Buffer.from(`${line}\r\n`, 'latin1');
-    if (this.#atHand !== null) {
-      this.#writeWhole(command, this.#atHand, held);
+    const whole = this.#atHand;
+    if (whole !== null) {
+      const count = this.#holdsAll ? 0 : whole.length - held;
+      this.#held = whole.subarray(count);
+      if (this.#holdsAll) this.#heldCommand = command;
+      else this.#write(Buffer.concat([command, whole.subarray(0, count)]), count);
       return;
     }
     const block = this.#block;
@@ -178,14 +182,6 @@ export class ContentWriter {
       // After a failure nothing more is pulled, so that what was not sent can still be sent elsewhere.
       if (!failed) this.#buffers.giveBack(block);
     });
-  }
-
-  /** The same for content that is at hand. Its command is held back with it where all of it is. */
-  #writeWhole(command: Uint8Array, content: Uint8Array, held: number): void {
-    const count = this.#holdsAll ? 0 : content.length - held;
-    this.#held = content.subarray(count);
-    if (this.#holdsAll) this.#heldCommand = command;
-    else this.#write(Buffer.concat([command, content.subarray(0, count)]), count);
   }
 
   /** Reports that the content is sent when every write has completed and the event loop has let in what happened meanwhile. */

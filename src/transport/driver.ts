@@ -500,7 +500,7 @@ export class Connection {
     const isSame = framing === 'data' || (framing === 'bdat' && encoded?.length === transaction.size);
     if (encoded !== undefined && isSame && eightBit === 'pass') {
       request.writer = this.#makeWriter(null);
-      request.writer.sendAtHand(framing, encoded, this.#options.commitsAtOnce === true);
+      request.writer.sendAtHand(framing, encoded, this.#options.commitsAtOnce);
       return;
     }
     request.writer ??= this.#openContent(request, framing, eightBit);
