@@ -61,16 +61,39 @@ const LIBRARIES = {
   },
 
   /** All sessions share one pool; a session here is a sender that waits for its turn. */
-  async 'nodemailer-pool'() {
-    const nodemailer = inNodeModules('nodemailer');
-    const pool = nodemailer.createTransport({
-      host: '127.0.0.1',
-      port,
-      ignoreTLS: true,
-      pool: true,
-      maxConnections: connections,
-      maxMessages: Infinity,
+  async 'nospool-pool'() {
+    const { Pool } = await import(pathToFileURL(`${dist}/lib/index.mjs`));
+    const server = { url: `smtp://127.0.0.1:${port}`, tls: { mode: 'off' } };
+    const pool = new Pool(server, { hello: 'bench.example', connections, messagesPerConnection: Infinity });
+    let open = connections;
+    return async () => ({
+      send: async () => (await pool.send({ from: FROM, to: [TO] }, MESSAGE)).kind === 'accepted',
+      async end() {
+        open--;
+        if (open === 0) await pool.drain();
+      },
     });
+  },
+
+  /** The same by nodemailer, over our transport. */
+  async 'nospool-nodemailer-pool'() {
+    const { NospoolTransport } = await import(pathToFileURL(`${dist}/lib/nodemailer.mjs`));
+    return LIBRARIES['nodemailer-pool']((options) => new NospoolTransport(options));
+  },
+
+  /** The same by nodemailer alone. */
+  async 'nodemailer-pool'(transportOf = (options) => options) {
+    const nodemailer = inNodeModules('nodemailer');
+    const pool = nodemailer.createTransport(
+      transportOf({
+        host: '127.0.0.1',
+        port,
+        ignoreTLS: true,
+        pool: true,
+        maxConnections: connections,
+        maxMessages: Infinity,
+      }),
+    );
     let open = connections;
     return async () => ({
       send: () =>

@@ -27,6 +27,7 @@ import {
   type Outcome,
   type SessionFacts,
   sessionFacts,
+  settled,
 } from './outcome.ts';
 import { requireTlsFault, scrubOf, securityOf } from './security.ts';
 import { dialOf, type Host, parseServer, type Server } from './server.ts';
@@ -74,8 +75,6 @@ export async function connect(server: string | URL | Server, options: Options = 
 }
 
 const failedBefore = (failure: Failure): Failed => ({ kind: 'failed', failure, attempts: [] });
-
-const settled = (outcome: Outcome): Promise<Outcome> => Promise.resolve(outcome);
 
 const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extract<Connected, { ok: false }> => ({
   ok: false,

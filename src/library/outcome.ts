@@ -228,3 +228,6 @@ function classify(failure: SessionFailure, cause: unknown): FailureClass {
   const found = classifyFailure(failure);
   return failure.kind === 'unsupported' && cause !== undefined ? { ...found, code: 'auth-mechanism', retry: 'safe' } : found;
 }
+
+/** An outcome for which nobody has to wait. */
+export const settled = (outcome: Outcome): Promise<Outcome> => Promise.resolve(outcome);

@@ -5,6 +5,7 @@
 import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
+import { Deadline } from '../transport/deadline.ts';
 import { openClient, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent, unlessBug } from './content.ts';
 import { type Envelope, parseEnvelope } from './envelope.ts';
@@ -12,7 +13,7 @@ import { type Failure, failHere } from './failure.ts';
 import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits } from './limits.ts';
 import { inTime, type Message, type SendOptions } from './message.ts';
 import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
-import { type Attempt, type Failed, failedHere, type Outcome, unreplayed } from './outcome.ts';
+import { type Attempt, type Failed, failedHere, type Outcome, settled, unreplayed } from './outcome.ts';
 import { requireTlsFault } from './security.ts';
 import { type Host, parseServers, type Server } from './server.ts';
 
@@ -34,8 +35,10 @@ interface Line {
   /** Messages given to it, and those without an outcome. */
   given: number;
   busy: number;
-  /** Stops the clock of an idle session; null while it has work. */
-  stop: (() => void) | null;
+  /** No message has been given to it, and it has not waited for one. */
+  isNew: boolean;
+  /** Closes it when it was idle for long enough. It is only set anew, because a clock of its own for each message is dear. */
+  readonly clock: Deadline;
 }
 
 /** A message that waits for a session, or has one. */
@@ -110,34 +113,37 @@ export class Pool implements AsyncDisposable {
   }
 
   /** As Client's. The messages of a pool go in no order. */
-  readonly send = async (envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> => {
+  readonly send = (envelope: Envelope, content: Content, options: SendOptions = {}): Promise<Outcome> => {
     this.#pending += 1;
-    const outcome = await sendTaking(content, (taken) => this.#sendTaken(envelope, taken, options));
-    this.#pending -= 1;
-    this.#endIfDrained();
-    return outcome;
+    return sendTaking(content, (taken) => this.#sendTaken(envelope, taken, options)).then((outcome) => {
+      this.#pending -= 1;
+      this.#endIfDrained();
+      return outcome;
+    });
   };
 
-  async #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
-    if (this.#fault !== null || this.#terms === null) return { kind: 'failed', failure: this.#fault as Failure, attempts: [] };
+  #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
+    const terms = this.#terms;
+    if (this.#fault !== null || terms === null) return settled({ kind: 'failed', failure: this.#fault as Failure, attempts: [] });
     const { signal: whole } = this.#options;
-    if (whole?.aborted) return failedHere('aborted', abortReason(whole), whole.reason);
-    if (this.#drained !== null) return failedHere('usage', 'the pool was closed');
+    if (whole?.aborted) return settled(failedHere('aborted', abortReason(whole), whole.reason));
+    if (this.#drained !== null) return settled(failedHere('usage', 'the pool was closed'));
     const fault = sendFault(options);
-    if (fault !== null) return failedHere('usage', fault);
+    if (fault !== null) return settled(failedHere('usage', fault));
     const parsedEnvelope = parseEnvelope(envelope);
-    if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
-    const trust = requireTlsFault(parsedEnvelope.value.transaction, () => this.#hosts.map(({ smarthost }) => smarthost));
-    if (trust !== null) return failedHere('usage', trust);
+    if (!parsedEnvelope.ok) return settled(failedHere('usage', parsedEnvelope.detail));
+    const { transaction, addresses } = parsedEnvelope.value;
+    const trust = requireTlsFault(transaction, () => this.#hosts.map(({ smarthost }) => smarthost));
+    if (trust !== null) return settled(failedHere('usage', trust));
     const { signal, progress, trace } = options;
-    if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-    return inTime(signal, this.#terms, (ends) =>
-      this.#readAndQueue({ ...parsedEnvelope.value, progress, trace, ends, attempt: 0 }, taken, this.#terms as Terms),
-    );
+    if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
+    return inTime(signal, terms, (ends) => {
+      const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
+      return taken.known !== null ? this.#queue(message, taken.known) : this.#readAndQueue(message, taken, terms);
+    });
   }
 
-  async #readAndQueue(message: Message, taken: TakenContent, { window, timeouts }: Terms): Promise<Outcome> {
-    if (taken.known !== null) return this.#queue(message, taken.known);
+  async #readAndQueue(message: Message, taken: TakenContent & { readonly known: null }, { window, timeouts }: Terms): Promise<Outcome> {
     const read = await this.#unlessEnded(message.ends.signal, async (either) => {
       const loaded = await taken.load({ window, patience: timeouts.input, signal: either });
       return loaded.ok && !either.aborted ? loaded : failLoading(taken, loaded.ok ? '' : loaded.detail, either);
@@ -231,21 +237,23 @@ export class Pool implements AsyncDisposable {
 
   /** An idle session; else, when no other may be opened, one that takes a message meanwhile. */
   #findLine(): Line | null {
+    const most = this.#limits.isPipelining && this.#isFull ? DEPTH : 1;
     let best: Line | null = null;
     for (const line of this.#lines) {
-      if (!line.client.usable) {
-        if (line.busy === 0) this.#close(line);
-        continue;
-      }
-      if (this.#isSpent(line)) continue;
-      if (line.busy === 0) return line;
-      const mayWait = this.#limits.isPipelining && line.busy < DEPTH && this.#isFull;
-      if (mayWait && (best === null || line.busy < best.busy)) best = line;
+      if (line.busy >= (best?.busy ?? most)) continue;
+      if (line.client.usable) {
+        if (this.#isSpent(line)) continue;
+        if (line.busy === 0) return line;
+        best = line;
+      } else if (line.busy === 0) this.#close(line);
     }
     return best;
   }
 
-  #isSpent = ({ given, since }: Line): boolean => given >= this.#limits.messages || performance.now() - since >= this.#limits.ttl;
+  #isSpent({ given, since }: Line): boolean {
+    const { messages, ttl } = this.#limits;
+    return given >= messages || (ttl !== Number.POSITIVE_INFINITY && performance.now() - since >= ttl);
+  }
 
   async #openLine(): Promise<void> {
     const before = [...this.#waiting];
@@ -257,7 +265,8 @@ export class Pool implements AsyncDisposable {
         this.#leave(client);
         return;
       }
-      const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, stop: null };
+      const clock = new Deadline(() => this.#close(line));
+      const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, isNew: true, clock };
       this.#lines.add(line);
       if (this.#lines.size > this.#ceiling) this.#ceiling = Number.POSITIVE_INFINITY;
       void client.ended().then(() => this.#drop(line));
@@ -309,14 +318,15 @@ export class Pool implements AsyncDisposable {
   }
 
   async #carry(line: Line, task: Task): Promise<void> {
-    const isNew = line.stop === null && line.given === 0;
-    line.stop?.();
-    line.stop = null;
+    const { isNew } = line;
+    line.isNew = false;
+    line.clock.set(Number.POSITIVE_INFINITY);
     line.given += 1;
     line.busy += 1;
     const { message, content, attempts } = task;
     if (isNew) attempts.push(...line.before);
-    const outcome = await unlessBug(() => line.client.sendLoaded({ ...message, attempt: attempts.length }, content));
+    const attempt = attempts.length === 0 ? message : { ...message, attempt: attempts.length };
+    const outcome = await unlessBug(() => line.client.sendLoaded(attempt, content));
     line.busy -= 1;
     if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);
     else if (!content.replayable) task.settle(unreplayed(outcome));
@@ -345,19 +355,20 @@ export class Pool implements AsyncDisposable {
       return;
     }
     const left = line.since + this.#limits.ttl - performance.now();
-    line.stop = alarm(Math.min(this.#limits.idle, left), () => this.#close(line));
+    line.isNew = false;
+    line.clock.set(Math.min(this.#limits.idle, left));
   }
 
   /** Forgets a session that is over; the messages that it had tell it themselves. */
   #drop(line: Line): void {
     if (line.busy > 0) return;
-    line.stop?.();
+    line.clock.stop();
     if (this.#lines.delete(line)) this.#dispatch();
     this.#endIfDrained();
   }
 
   #close(line: Line): void {
-    line.stop?.();
+    line.clock.stop();
     if (this.#lines.delete(line)) this.#leave(line.client);
   }
 

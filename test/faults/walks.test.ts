@@ -81,7 +81,7 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     'a message is committed once',
     ['library/pool.ts', "if (retry !== 'safe' || code", "if (retry === 'never' || code"],
   ],
-  ['a pool counts no messages', 'a pool keeps to its limits', ['library/pool.ts', 'given >= this.#limits.messages || ', '']],
+  ['a pool counts no messages', 'a pool keeps to its limits', ['library/pool.ts', 'given >= messages || ', '']],
   ['a pool knows no rate', 'a pool keeps to its limits', ['library/pool.ts', '+ rate.per <= now)', '+ rate.per / 2 <= now)']],
   [
     'a pool that is destroyed forgets what waits',
