@@ -15,7 +15,7 @@ import { alarm } from './clock.ts';
 import { BlockBuffers, type ContentReports, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
 import { Fact } from './fact.ts';
-import { guardObserver, type Observer, type Trace } from './observer.ts';
+import { guardCallback, guardObserver, type Observer, type Trace } from './observer.ts';
 import { HeardLines, type Scrub, scrubOutcome } from './server-texts.ts';
 import type { Reached, Wire, WireListener } from './wire.ts';
 
@@ -226,8 +226,8 @@ export class Connection {
     return new Promise((resolve) => {
       const request: Request = {
         number: this.#given++,
-        progress: progress && guardObserver({ progress }).progress,
-        trace: trace && guardObserver({ trace }).trace,
+        progress: progress && guardCallback(progress),
+        trace: trace && guardCallback(trace),
         transaction,
         content,
         resolve,

@@ -41,35 +41,44 @@ export function guardObserver(observer: Observer | undefined): Observer {
   if (observer === undefined) return NOBODY;
   if (guarded.has(observer)) return observer;
   const { failed = warn, ...callbacks } = observer;
-  let isTold = false;
-  const tell = (thrown: unknown): void => {
-    if (isTold) return;
-    isTold = true;
-    try {
-      failed(thrown);
-    } catch {
-      // Nobody is left who could be told.
-    }
-  };
-  const guard =
-    (callback: (...facts: unknown[]) => unknown) =>
-    (...facts: unknown[]): void => {
-      try {
-        const made = callback.apply(observer, facts) as Partial<PromiseLike<unknown>> | undefined;
-        // A promise of whatever kind that fails without anybody to hear it would end the process.
-        if (made?.then) Promise.resolve(made).catch(tell);
-      } catch (thrown) {
-        tell(thrown);
-      }
-    };
+  const tell = once(failed);
   const given = Object.entries(callbacks as Record<string, (...facts: unknown[]) => unknown>).filter(
     ([, callback]) => callback !== undefined,
   );
   if (given.length === 0) return NOBODY;
-  const quiet: Observer = Object.fromEntries(given.map(([name, callback]) => [name, guard(callback)]));
+  const quiet: Observer = Object.fromEntries(given.map(([name, callback]) => [name, guard(callback, tell, observer)]));
   guarded.add(quiet);
   return quiet;
 }
+
+/** One function of an observer in the same way. */
+export const guardCallback = <Facts extends unknown[]>(callback: (...facts: Facts) => unknown): ((...facts: Facts) => void) =>
+  guard(callback, once(warn));
+
+function once(tell: (thrown: unknown) => void): (thrown: unknown) => void {
+  let isTold = false;
+  return (thrown) => {
+    if (isTold) return;
+    isTold = true;
+    try {
+      tell(thrown);
+    } catch {
+      // Nobody is left who could be told.
+    }
+  };
+}
+
+const guard =
+  <Facts extends unknown[]>(callback: (...facts: Facts) => unknown, tell: (thrown: unknown) => void, observer?: Observer) =>
+  (...facts: Facts): void => {
+    try {
+      const made = callback.apply(observer, facts) as Partial<PromiseLike<unknown>> | undefined;
+      // A promise of whatever kind that fails without anybody to hear it would end the process.
+      if (made?.then) Promise.resolve(made).catch(tell);
+    } catch (thrown) {
+      tell(thrown);
+    }
+  };
 
 const NOBODY: Observer = {};
 guarded.add(NOBODY);
