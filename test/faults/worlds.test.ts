@@ -65,6 +65,16 @@ const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
     ['transport/content-writer.ts', 'Buffer.concat([this.#heldCommand, this.#held, commands])', 'commands'],
   ],
   [
+    'the end of a block that is at hand goes out before the commit',
+    /failed, and a host took it|copies/,
+    ['transport/content-writer.ts', 'this.#holdsAll ? 0 : whole.length - held', 'this.#holdsAll ? 0 : whole.length'],
+  ],
+  [
+    'a block that is at hand has dots that DATA doubled',
+    /other octets/,
+    ['transport/driver.ts', "(framing === 'bdat' && encoded?.length === transaction.size)", "framing === 'bdat'"],
+  ],
+  [
     'TLS that is required is done without',
     /less security/,
     ['smtp/client/session.ts', "  if (!secured && plan.tls === 'required')\n", "  if (!secured && plan.tls === 'implicit')\n"],
