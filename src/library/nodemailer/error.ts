@@ -26,7 +26,7 @@ export interface TransportError extends Error {
   readonly rejected?: string[];
   readonly rejectedErrors?: TransportError[];
   readonly timeoutType?: 'CONNECT_TIMEOUT' | 'GREETING_TIMEOUT' | 'UPGRADE_TIMEOUT' | 'SOCKET_TIMEOUT';
-  /** The code of the error that a stream or function of the caller's gave. */
+  /** The code of the error that the system, or a stream or function of the caller's, gave. */
   readonly originalCode?: string;
   /** The library's own account, where there is one. */
   readonly failure?: Failure;
@@ -107,7 +107,7 @@ export function errorOf(failure: Failure): TransportError {
     ...replyFacts(reply ?? refusals[0]?.reply),
     ...(refusals.length === 0 ? {} : { rejected: refusals.map(({ address }) => address), rejectedErrors: refusals.map(refusalError) }),
     ...timeFacts(failure),
-    ...originalCode(cause),
+    ...originalCode(failure),
     retry,
   });
   hide(error, 'failure', failure);
@@ -179,8 +179,8 @@ function timeFacts({ code, at }: Failure): Pick<TransportError, 'timeoutType'> {
   return { timeoutType: at === 'greeting' ? 'GREETING_TIMEOUT' : at === 'handshake' ? 'UPGRADE_TIMEOUT' : 'SOCKET_TIMEOUT' };
 }
 
-function originalCode(cause: unknown): Pick<TransportError, 'originalCode'> {
-  const code: unknown = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+function originalCode({ cause, systemCode }: Failure): Pick<TransportError, 'originalCode'> {
+  const code: unknown = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : systemCode;
   return typeof code === 'string' ? { originalCode: code } : {};
 }
 

@@ -10,6 +10,8 @@ import type { Envelope } from '../envelope.ts';
 
 /** A message as nodemailer's `MailMessage` has it. */
 export interface MailLike {
+  /** The object that composed it. */
+  readonly mailer?: object | undefined;
   readonly data: object;
   readonly message: MessageLike | null;
 }

@@ -75,6 +75,8 @@ export const OPTIONS: Table = {
   ignoreExtensions: ['added', 'EHLO keywords that count as not offered'],
   resolver: ['added', 'look-ups by functions of yours'],
   service: ['refused', 'spread the entry of nodemailer\'s own table: `...wellKnown("Gmail")`, from "nodemailer/lib/well-known"'],
+  from: ['refused', 'it is a field of messages: give it in the second argument of `createTransport`; for a program that reads it, set `transporter.options.from`'],
+  secureConnection: ['refused', 'it is called `secure` since nodemailer 1'],
   connection: ['refused', ONCE],
   socket: ['refused', ONCE],
   customAuth: ['refused', 'give `auth.mechanism`, a mechanism as a function of challenges'],
