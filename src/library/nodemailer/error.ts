@@ -132,12 +132,14 @@ function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
   return verb === null ? 'EPROTOCOL' : VERBS[verb][1];
 }
 
-function commandOf({ code, verb, lacks }: Failure): string {
+function commandOf({ code, verb, lacks, reply }: Failure): string {
   // It would have been a parameter of MAIL.
   if (lacks === 'requiretls' || lacks === 'encryption') return 'MAIL FROM';
   // What is the caller's own was answered by no server, however far the session was.
   if (code === 'input' || code === 'aborted' || code === 'usage') return 'API';
-  return verb === null ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];
+  // What was not answered is no command: programs look for CONN, to know that the way to the server is at fault.
+  const isAnswered = reply !== undefined || (code !== 'lost' && code !== 'timeout');
+  return verb === null || !isAnswered ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];
 }
 
 /** Makes an error that no failure of the library stands behind. */

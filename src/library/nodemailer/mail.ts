@@ -97,7 +97,7 @@ export function readEnvelope(given: object, data: MailData, defaultDsn: Dsn | un
   const isPlain = notify === undefined && original === undefined;
   const octets = Number(size);
   return parsed({
-    addresses: { from: sender === '' ? false : sender, to: recipients },
+    addresses: { from: sender, to: recipients },
     envelope: {
       from: sender,
       to: isPlain ? recipients : recipients.map((address) => ({ address, ...asked })),

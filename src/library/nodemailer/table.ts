@@ -52,7 +52,7 @@ export const OPTIONS: Table = {
   transactionLog: ['mapped', 'as `debug`'],
   component: ['mail', 'names the log lines'],
   lmtp: ['mapped', ''],
-  proxy: ['mapped', '`http:`, `socks5:` and `socks:` by themselves, without a module; user and password in the URL'],
+  proxy: ['mapped', '`http:`, `socks5:` and `socks:` by themselves, without a module; user and password in the URL. For others (`https:`, `socks4:`, handlers of yours) leave it out, and call `transporter.setupProxy(url)`'],
   getSocket: ['mapped', 'as in nodemailer; a server behind it never counts as this host, so that TLS is required'],
   pool: ['mapped', 'several messages a session'],
   maxConnections: ['mapped', 'default 5'],
