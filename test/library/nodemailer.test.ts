@@ -313,6 +313,11 @@ for (const [way, copy] of Object.entries(copies))
       assert.equal(host.held.length, way === 'cloned' ? 1 : 12);
       assert.equal(host.sessions.length, 1);
       assert.equal(await nodemailer.createTransport(copied as NospoolTransport).verify(), true);
+      // A proxy that is given to nodemailer is asked.
+      const unpooled = copy(new NospoolTransport({ host: '127.0.0.1', port: host.port }));
+      const proxied = nodemailer.createTransport(unpooled as NospoolTransport);
+      proxied.setupProxy('http://127.0.0.1:1');
+      assert.equal((await failure(proxied.sendMail(MAIL))).code, 'ESOCKET');
       // What nodemailer reads of a transport when it gets it, it has not read of the original.
       const signing = new NospoolTransport({ host: '127.0.0.1', port: host.port, dkim: { domainName: 'here.example' } });
       const error = await failure(nodemailer.createTransport(copy(signing) as NospoolTransport).sendMail(MAIL));

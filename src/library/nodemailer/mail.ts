@@ -47,6 +47,8 @@ export interface Dsn {
 export interface MailerLike {
   readonly options: Record<string, unknown>;
   _defaults: Record<string, unknown>;
+  /** The transport, or a copy of it. */
+  readonly transporter?: { readonly getSocket?: GetSocket | undefined };
   readonly logger?: LoggerLike;
   get(key: string): unknown;
   emit(event: string, ...args: readonly unknown[]): boolean;

@@ -192,8 +192,11 @@ export class NospoolTransport extends EventEmitter {
 
   /** A message comes from an object that has read no option where this transport was copied: a sentence if it should have. */
   #meet(given: object | undefined): string | null {
-    if (given === undefined || this.#mailers.has(given)) return null;
+    if (given === undefined) return null;
     const mailer = given as MailerLike;
+    // A proxy that was given to nodemailer, which tells its copy.
+    this.getSocket = mailer.transporter?.getSocket ?? this.getSocket;
+    if (this.#mailers.has(mailer)) return null;
     const unread = Object.keys(this.#settings.mail).filter((key) => !OF_LOGS.includes(key));
     if (unread.length > 0)
       return `a copy of the transport was given to createTransport, and nodemailer reads ${unread.join(', ')} of the original only: give the original`;
