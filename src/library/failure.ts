@@ -61,6 +61,8 @@ export interface Failure {
   readonly at: Phase | null;
   /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer. */
   readonly lacks?: Lack;
+  /** The code of the system or of its TLS library, where no connection came about because of one: `ECONNREFUSED`, `CERT_HAS_EXPIRED`. */
+  readonly systemCode?: string;
   /** A further thing to know or to do, for people. */
   readonly hint?: string;
   /** Not enumerable: an error that a callback, a stream, a resolver or a socket of the caller's gave. */

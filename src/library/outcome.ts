@@ -218,6 +218,7 @@ export function failureOf(failure: engine.Failure, given: Given, server = ''): F
     ...(failure.kind === 'uncertain' && failure.verdicts ? { taken: takenOf(failure.verdicts, given) } : {}),
     at: failure.at,
     ...(failure.kind === 'unsupported' ? { lacks: failure.lacks } : {}),
+    ...(failure.kind === 'connect' && failure.systemCode !== undefined ? { systemCode: failure.systemCode } : {}),
     ...(hint === undefined ? {} : { hint: rephrase(hint) }),
   };
   return withCause(said, cause);

@@ -83,6 +83,15 @@ const rows: readonly Scenario[] = [
     differs: { gives: failed('EAUTH'), why: 'a server between may have taken the word AUTH away' },
   },
   {
+    title: 'a user and a password that are both empty',
+    server: { offers: AUTH },
+    options: () => ({ auth: { user: '', pass: '' } }),
+    gives: failed('EAUTH'),
+    differs: { gives: sent(), why: 'nobody is named, so no login is meant; a server that wants one says so' },
+    // nodemailer's own pool sends, too.
+    only: 'single',
+  },
+  {
     title: 'a user without a password with forceAuth',
     options: () => ({ auth: { user: 'tim' }, forceAuth: true }),
     gives: failed('EAUTH'),
@@ -92,6 +101,29 @@ const rows: readonly Scenario[] = [
     server: { script: { connect: 'close' } },
     options: () => ({ maxRequeues: 0 }),
     gives: failed('ECONNECTION'),
+  },
+  {
+    title: '421 to the greeting',
+    server: { script: { connect: '421 4.3.2 busy' } },
+    options: () => ({ maxRequeues: 0 }),
+    gives: failed('EPROTOCOL', { command: 'CONN', responseCode: 421 }),
+    differs: {
+      gives: failed('ECONNECTION', { command: 'CONN', responseCode: 421 }),
+      why: 'with 421 the server closes the connection, whenever it says it; `responseCode` is there',
+    },
+  },
+  {
+    title: '421 to the sender',
+    server: { offers: OFFERS, script: { MAIL: '421 4.3.2 busy' } },
+    options: () => ({ maxRequeues: 0 }),
+    gives: failed('EENVELOPE', { command: 'MAIL FROM', responseCode: 421 }),
+    differs: { gives: failed('ECONNECTION', { command: 'MAIL FROM', responseCode: 421 }), why: 'as above' },
+  },
+  {
+    title: 'a connection that is lost at the recipient',
+    server: { offers: OFFERS, script: { RCPT: 'close' } },
+    options: () => ({ maxRequeues: 0 }),
+    gives: failed('ECONNECTION', { command: 'CONN' }),
   },
   {
     title: 'verify at a server without AUTH',
@@ -466,7 +498,7 @@ const rows: readonly Scenario[] = [
   {
     title: 'the null reverse-path',
     mail: { envelope: { from: '', to: ['you@there.example'] } },
-    gives: { info: { accepted: ['you@there.example'] } },
+    gives: { info: { accepted: ['you@there.example'], envelope: { from: '', to: ['you@there.example'] } } },
     hears: [/^EHLO /, /^MAIL FROM:<>/],
   },
   {

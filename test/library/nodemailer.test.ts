@@ -11,6 +11,7 @@ import { type AddressInfo, type Socket, connect as tcp } from 'node:net';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import nodemailer, { type Transporter } from 'nodemailer';
 import type SMTPPool from 'nodemailer/lib/smtp-pool';
 import type SMTPTransport from 'nodemailer/lib/smtp-transport';
@@ -290,6 +291,65 @@ transport('dkim, disableFileAccess and other options of nodemailer itself reach 
     assert.equal(error.code, 'ESTREAM');
     assert.equal((error as { originalCode?: string }).originalCode, 'EFILEACCESS');
   });
+});
+
+/** What programs make of their configuration. */
+const copies: Readonly<Record<string, (given: object) => object>> = {
+  spread: (given) => ({ ...given }),
+  'merged over defaults': (given) => {
+    const merged: Record<string, unknown> = { host: 'localhost', port: 25 };
+    for (const key in given) merged[key] = (given as Record<string, unknown>)[key];
+    return merged;
+  },
+  cloned: (given) => Object.assign(Object.create(Object.getPrototypeOf(given)), given),
+};
+
+for (const [way, copy] of Object.entries(copies))
+  transport(`a transport that was ${way} sends as the original does`, () =>
+    served({}, { pool: true }, async ({ transport: own }, host) => {
+      const copied = copy(own);
+      // Auth.js makes a transporter for each message. A clone has the listeners of its class, which are for programs that make one.
+      for (let i = 0; i < (way === 'cloned' ? 1 : 12); i++) await nodemailer.createTransport(copied as NospoolTransport).sendMail(MAIL);
+      assert.equal(host.held.length, way === 'cloned' ? 1 : 12);
+      assert.equal(host.sessions.length, 1);
+      assert.equal(await nodemailer.createTransport(copied as NospoolTransport).verify(), true);
+      // A proxy that is given to nodemailer is asked.
+      const unpooled = copy(new NospoolTransport({ host: '127.0.0.1', port: host.port }));
+      const proxied = nodemailer.createTransport(unpooled as NospoolTransport);
+      proxied.setupProxy('http://127.0.0.1:1');
+      assert.equal((await failure(proxied.sendMail(MAIL))).code, 'ESOCKET');
+      // What nodemailer reads of a transport when it gets it, it has not read of the original.
+      const signing = new NospoolTransport({ host: '127.0.0.1', port: host.port, dkim: { domainName: 'here.example' } });
+      const error = await failure(nodemailer.createTransport(copy(signing) as NospoolTransport).sendMail(MAIL));
+      assert.equal(error.code, 'ECONFIG');
+      assert.match(error.message, /a copy of the transport .* reads dkim of the original only/);
+    }),
+  );
+
+transport('options are read where nodemailer has them, and secrets are not printed', () =>
+  within(1000, async () => {
+    const own = new NospoolTransport({
+      url: 'smtp://tim:hush-1@mail.example.org:2525?pool=true',
+      maxMessages: 7,
+      proxy: 'http://tim:hush-2@proxy.example:3128',
+      tls: { cert: 'a certificate', key: 'hush-3' },
+    });
+    const transporter = nodemailer.createTransport(own);
+    for (const options of [transporter.options, own.options] as NospoolTransportOptions[]) {
+      const { host, port, secure, pool, maxMessages, auth } = options;
+      assert.deepEqual([host, port, secure, pool, maxMessages], ['mail.example.org', 2525, false, true, 7]);
+      assert.deepEqual(auth, { user: 'tim', pass: 'hush-1' });
+    }
+    assert.doesNotMatch(inspect(transporter, { depth: 9 }), /hush/);
+    // nodemailer would make a proxy of its own of this one.
+    assert.equal((transporter.options as NospoolTransportOptions).proxy, undefined);
+  }),
+);
+
+transport('the code of the system is told where no connection came about', async () => {
+  const own = new NospoolTransport({ host: '127.0.0.1', port: 1 });
+  const { code, originalCode } = (await failure(nodemailer.createTransport(own).sendMail(MAIL))) as Failed & { originalCode?: string };
+  assert.deepEqual([code, originalCode], ['ESOCKET', 'ECONNREFUSED']);
 });
 
 transport('the logger gets the conversation without secrets and without content', () => {

@@ -26,7 +26,7 @@ export interface TransportError extends Error {
   readonly rejected?: string[];
   readonly rejectedErrors?: TransportError[];
   readonly timeoutType?: 'CONNECT_TIMEOUT' | 'GREETING_TIMEOUT' | 'UPGRADE_TIMEOUT' | 'SOCKET_TIMEOUT';
-  /** The code of the error that a stream or function of the caller's gave. */
+  /** The code of the error that the system, or a stream or function of the caller's, gave. */
   readonly originalCode?: string;
   /** The library's own account, where there is one. */
   readonly failure?: Failure;
@@ -107,7 +107,7 @@ export function errorOf(failure: Failure): TransportError {
     ...replyFacts(reply ?? refusals[0]?.reply),
     ...(refusals.length === 0 ? {} : { rejected: refusals.map(({ address }) => address), rejectedErrors: refusals.map(refusalError) }),
     ...timeFacts(failure),
-    ...originalCode(cause),
+    ...originalCode(failure),
     retry,
   });
   hide(error, 'failure', failure);
@@ -132,12 +132,14 @@ function codeOf({ code, verb, at, lacks }: Failure): TransportErrorCode {
   return verb === null ? 'EPROTOCOL' : VERBS[verb][1];
 }
 
-function commandOf({ code, verb, lacks }: Failure): string {
+function commandOf({ code, verb, lacks, reply }: Failure): string {
   // It would have been a parameter of MAIL.
   if (lacks === 'requiretls' || lacks === 'encryption') return 'MAIL FROM';
   // What is the caller's own was answered by no server, however far the session was.
   if (code === 'input' || code === 'aborted' || code === 'usage') return 'API';
-  return verb === null ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];
+  // What was not answered is no command: programs look for CONN, to know that the way to the server is at fault.
+  const isAnswered = reply !== undefined || (code !== 'lost' && code !== 'timeout');
+  return verb === null || !isAnswered ? (COMMANDS[code] ?? 'API') : VERBS[verb][0];
 }
 
 /** Makes an error that no failure of the library stands behind. */
@@ -179,8 +181,8 @@ function timeFacts({ code, at }: Failure): Pick<TransportError, 'timeoutType'> {
   return { timeoutType: at === 'greeting' ? 'GREETING_TIMEOUT' : at === 'handshake' ? 'UPGRADE_TIMEOUT' : 'SOCKET_TIMEOUT' };
 }
 
-function originalCode(cause: unknown): Pick<TransportError, 'originalCode'> {
-  const code: unknown = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+function originalCode({ cause, systemCode }: Failure): Pick<TransportError, 'originalCode'> {
+  const code: unknown = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : systemCode;
   return typeof code === 'string' ? { originalCode: code } : {};
 }
 

@@ -15,7 +15,7 @@ export interface SentMessageInfo {
   response: string;
   envelope: MailEnvelope;
   messageId: string;
-  /** Milliseconds from the first command of the transaction until the server wanted the content. */
+  /** Milliseconds until the server wanted the content: from the first command of the transaction, in a pool from when the message had its turn. */
   envelopeTime: number;
   /** Milliseconds from there until the server had taken the message. */
   messageTime: number;

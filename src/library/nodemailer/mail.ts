@@ -10,6 +10,8 @@ import type { Envelope } from '../envelope.ts';
 
 /** A message as nodemailer's `MailMessage` has it. */
 export interface MailLike {
+  /** The object that composed it. */
+  readonly mailer?: object | undefined;
   readonly data: object;
   readonly message: MessageLike | null;
 }
@@ -45,6 +47,8 @@ export interface Dsn {
 export interface MailerLike {
   readonly options: Record<string, unknown>;
   _defaults: Record<string, unknown>;
+  /** The transport, or a copy of it. */
+  readonly transporter?: { readonly getSocket?: GetSocket | undefined };
   readonly logger?: LoggerLike;
   get(key: string): unknown;
   emit(event: string, ...args: readonly unknown[]): boolean;
@@ -95,7 +99,7 @@ export function readEnvelope(given: object, data: MailData, defaultDsn: Dsn | un
   const isPlain = notify === undefined && original === undefined;
   const octets = Number(size);
   return parsed({
-    addresses: { from: sender === '' ? false : sender, to: recipients },
+    addresses: { from: sender, to: recipients },
     envelope: {
       from: sender,
       to: isPlain ? recipients : recipients.map((address) => ({ address, ...asked })),

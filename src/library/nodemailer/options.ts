@@ -129,8 +129,8 @@ export interface Settings {
   readonly logger: LoggerLike | boolean | undefined;
   /** For the object that `createTransport` returns. */
   readonly mail: Readonly<Record<string, unknown>>;
-  /** As `getSocket` is told. */
-  readonly place: { readonly host: string; readonly port: number };
+  /** For programs that read `options` of a transport: those that were given, with those of the URL. */
+  readonly shown: NospoolTransportOptions;
 }
 
 /** nodemailer's, so that nothing waits longer or shorter than it did. Milliseconds. */
@@ -194,12 +194,12 @@ export function readSettings(given: string | URL | NospoolTransportOptions): Par
     pool: own.pool ? limits.value.pool : null,
     dsn: own.dsn,
     getSocket,
-    isSecured: secured === true,
-    forceAuth: own.forceAuth === true,
-    isTraced: own.debug === true || own.transactionLog === true,
+    isSecured: Boolean(secured),
+    forceAuth: Boolean(own.forceAuth),
+    isTraced: Boolean(own.debug || own.transactionLog),
     logger: own.logger,
     mail: Object.fromEntries(Object.entries(own).filter(([key, value]) => value !== undefined && isMail(key))),
-    place: { host: read.value.smarthost.host, port: read.value.smarthost.port },
+    shown: { ...own, host: read.value.smarthost.host, port: read.value.smarthost.port },
   });
 }
 

@@ -38,6 +38,15 @@ const AHEAD = 2;
 declare const __VERSION__: string;
 const VERSION = typeof __VERSION__ === 'string' ? __VERSION__ : '0';
 
+/** What a copy of a transport needs. */
+const COPIED = ['send', 'verify', 'isIdle', 'pendingCount', 'close'] as const;
+const OWN = { enumerable: true, writable: true, configurable: true } as const;
+/** Options without which a message is the same. */
+const OF_LOGS: readonly string[] = ['logger', 'component', 'description'];
+/** nodemailer would obey them: it has `dkim` from elsewhere, and makes a proxy of its own. */
+const UNSHOWN: readonly string[] = ['dkim', 'proxy', 'url'];
+const SECRETS: readonly string[] = ['auth', 'tls'];
+
 /** A message of the pool that waits. */
 interface Job {
   readonly mail: MailLike;
@@ -61,12 +70,16 @@ export class NospoolTransport extends EventEmitter {
   readonly version: string = VERSION;
   /** nodemailer leaves cancelling to this transport. */
   readonly supportsAbortSignal = true;
+  /** As in nodemailer's own transports; not enumerable, because there is a password in it. */
+  declare readonly options: NospoolTransportOptions;
   /** nodemailer sets it where a proxy is given to nodemailer itself. */
   getSocket: GetSocket | undefined;
   readonly #options: NospoolTransportOptions;
   readonly #settings: Settings;
   readonly #login: Login;
   #mailer: MailerLike | undefined;
+  /** Objects of nodemailer's that have read this transport's options. */
+  readonly #mailers = new WeakSet<object>();
   #pool: Pool | null = null;
   readonly #waiting: Job[] = [];
   /** Messages that the pool has, and all that have no result yet. */
@@ -88,14 +101,23 @@ export class NospoolTransport extends EventEmitter {
     this.name = settings.value.pool ? 'nospool (pool)' : 'nospool';
     this.getSocket = settings.value.getSocket;
     this.#login = this.#loginOf(settings.value.auth);
+    Object.defineProperty(this, 'options', { value: settings.value.shown, enumerable: false, writable: true, configurable: true });
+    // Programs merge, spread or clone their configuration, and a copy has neither the methods nor the private fields of a class.
+    for (const name of COPIED) Object.defineProperty(this, name, { value: this[name].bind(this), ...OWN });
+    // Not enumerable, so that a merged copy has none: nodemailer would listen to it with every createTransport, and never leave.
+    Object.defineProperty(this, 'on', { value: this.on, ...OWN, enumerable: false });
     if (settings.value.pool) setImmediate(() => this.#isIdle && this.emit('idle'));
   }
 
   /** nodemailer gives its `Mail` object, which has read no option of this transport. */
   set mailer(given: unknown) {
+    // In a copy. `send` of the original meets the object then.
+    if (!(#mailer in this)) return;
     const mailer = given as MailerLike;
     this.#mailer = mailer;
+    this.#mailers.add(mailer);
     const { dkim, ...mail } = this.#settings.mail;
+    this.#show(mailer);
     for (const [key, value] of Object.entries(mail)) mailer.options[key] ??= value;
     // It makes its own signer before it gives itself, and reads this one for each message.
     if (dkim !== undefined) mailer._defaults = { dkim, ...mailer._defaults };
@@ -119,7 +141,9 @@ export class NospoolTransport extends EventEmitter {
         (error: TransportError) => done(error),
       );
     };
-    if (this.#isClosed) settle(Promise.reject(poolClosed()));
+    const fault = this.#meet(mail.mailer);
+    if (fault !== null) settle(Promise.reject(makeError('ECONFIG', fault)));
+    else if (this.#isClosed) settle(Promise.reject(poolClosed()));
     else if (this.#settings.pool === null) settle(this.#deliver(mail, data));
     else this.#queue(mail, data, settle);
   }
@@ -162,6 +186,31 @@ export class NospoolTransport extends EventEmitter {
     if (force) this.#pool?.destroy(new Error('the transport was closed'));
     else await Promise.all(this.#composing);
     await this.#pool?.drain();
+  }
+
+  /* ---- nodemailer's object ---- */
+
+  /** A message comes from an object that has read no option where this transport was copied: a sentence if it should have. */
+  #meet(given: object | undefined): string | null {
+    if (given === undefined) return null;
+    const mailer = given as MailerLike;
+    // A proxy that was given to nodemailer, which tells its copy.
+    this.getSocket = mailer.transporter?.getSocket ?? this.getSocket;
+    if (this.#mailers.has(mailer)) return null;
+    const unread = Object.keys(this.#settings.mail).filter((key) => !OF_LOGS.includes(key));
+    if (unread.length > 0)
+      return `a copy of the transport was given to createTransport, and nodemailer reads ${unread.join(', ')} of the original only: give the original`;
+    this.#mailers.add(mailer);
+    this.#mailer ??= mailer;
+    this.#show(mailer);
+    return null;
+  }
+
+  /** Programs read `transporter.options`. What may hold a secret is not enumerable, so that nobody prints it by accident. */
+  #show(mailer: MailerLike): void {
+    for (const [key, value] of Object.entries(this.#settings.shown))
+      if (!UNSHOWN.includes(key) && !Object.hasOwn(mailer.options, key))
+        Object.defineProperty(mailer.options, key, { value, ...OWN, enumerable: !SECRETS.includes(key) });
   }
 
   /* ---- messages ---- */
