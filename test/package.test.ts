@@ -55,7 +55,7 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       'README.md',
       ...readdirSync(`${ROOT}/docs`)
         // Who makes packages and images has the repository, and troubleshooting.md is as large as a manual.
-        .filter((name) => name.endsWith('.md') && !['troubleshooting.md', 'packages.md', 'containers.md'].includes(name))
+        .filter((name) => name.endsWith('.md') && !['troubleshooting.md', 'packages.md', 'containers.md', 'moving.md'].includes(name))
         .map((name) => `docs/${name}`),
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'sendmail-bun.mjs', 'THIRD-PARTY.txt'].map(
         (name) => `dist/${name}`,
@@ -76,7 +76,7 @@ test('the package holds what README.md sends people to', () => {
   assert.ok(named.length >= 5);
   // These are for people who have the repository.
   for (const file of named.filter(
-    (each) => !/^(ARCHITECTURE|CONTRIBUTING|CHANGELOG|SECURITY|docs\/troubleshooting|docs\/packages|docs\/containers)\.md$/.test(each),
+    (each) => !/^(ARCHITECTURE|CONTRIBUTING|CHANGELOG|SECURITY|docs\/(?:troubleshooting|packages|containers|moving))\.md$/.test(each),
   ))
     assert.ok(files.includes(file.startsWith('man/') ? `dist/${file}.gz` : file), file);
   for (const file of manifest.man)

@@ -166,6 +166,13 @@ const lasting = (text: string): string =>
     .replace(/\s+/g, ' ')
     .trim();
 
+test('alternatives is told the same links as by the package, but for manuals, because it takes away those that it is not told', () => {
+  const linksOf = (text: string) => [...text.matchAll(/--(?:install|slave) (\S+ \S+) /g)].map((match) => match[1] as string);
+  const ofPackage = linksOf(read('packaging/rpm/nospool-mta.scripts')).filter((link) => !link.includes('/man/'));
+  assert.equal(ofPackage.length, 4);
+  assert.deepEqual(linksOf(README), ofPackage);
+});
+
 test('the output of the demo is what the demo prints', () => {
   const [shown = ''] = blocks('text');
   const demo = spawnSync(process.execPath, ['examples/demo.mjs'], { cwd: ROOT, encoding: 'utf8', timeout: 60_000 });

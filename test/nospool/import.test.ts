@@ -384,7 +384,7 @@ test('the name or the content of a file tells its program; an unknown file is an
     assert.equal(imported({ [path]: text }).program, program);
   assert.equal(imported({ '/tmp/x': 'a smtp' }, 'nullmailer').program, 'nullmailer');
   const unknown = importFrom('/tmp/x', readerOf({ '/tmp/x': 'hello' }), null);
-  assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: name its program/);
+  assert.match(unknown.ok ? '' : unknown.detail, /^\/tmp\/x is not known: name its program .*; those of others are not read$/);
   for (const [path, program, detail] of [
     ['/etc/msmtprc', null, '/etc/msmtprc cannot be read: there is no such file or directory'],
     ['/old', null, '/old/remotes cannot be read: there is no such file or directory'],
@@ -393,6 +393,18 @@ test('the name or the content of a file tells its program; an unknown file is an
     const missing = importFrom(path, readerOf({ '/old/me': 'a' }), program);
     assert.equal(missing.ok ? '' : missing.detail, detail);
   }
+});
+
+test('settings of a default account of msmtp that has no host are told as dropped, and so is their account', () => {
+  const { notes } = imported({
+    '/etc/msmtprc':
+      'account default\nauth on\ntls on\ntls_certcheck off\naccount a\nhost a.example\nfrom a@a.example\ntls on\ntls_trust_file system\n',
+  });
+  const effects = new Map(notes.map(({ place, effect }) => [place.replace(/^.*:/, ''), effect]));
+  assert.deepEqual(
+    [1, 2, 3, 4, 6, 8, 9].map((line) => effects.get(String(line))),
+    [...Array<string>(4).fill('dropped'), ...Array<string>(3).fill('mapped')],
+  );
 });
 
 test('a folder of nullmailer may have any name', () => {

@@ -14,7 +14,9 @@ const test = suiteWith('packages for rpm', 'root', 'unshare', 'exim4-daemon-heav
 
 const RPM = 'rpm --dbpath /var/lib/rpm';
 const PLACES = '/usr/sbin/sendmail /usr/lib/sendmail /usr/bin/mailq /usr/bin/newaliases';
-const KEPT = '/usr/lib/nospool/compiled/memory-test';
+const LIST_KEPT = 'ls /usr/lib/nospool/compiled';
+/** Scripts of rpm have no network, not even loopback, where its plugin unshare is. */
+const KEPT = /^[\d.]+\S*-x64\n\S+-x64-jitless\nmemory-test\n$/;
 
 let place: Place;
 let system: System;
@@ -72,7 +74,7 @@ test('they are installed: commands, group, compiled code, and the alternative be
     assert.equal(await system.must(`${RPM} -qf ${PLACES} | sort -u`), `nospool-mta-${VERSION}-1.noarch\n`);
     assert.equal(await system.must('mailq; nospool --version'), `Mail queue is empty\nnospool ${VERSION}\n`);
     assert.match(await system.must('getent group nospool'), /^nospool:x:\d+:\n$/);
-    assert.equal(await system.must(`ls ${KEPT}`), `${KEPT}\n`);
+    assert.match(await system.must(LIST_KEPT), KEPT);
     assert.equal((await system.run(`${RPM} -V nospool nospool-mta`)).stdout, '');
   }));
 
@@ -87,7 +89,8 @@ test("nospool init, check, cron's mail, and a member of the group", () =>
 
 test('an upgrade of Node lets the code be compiled anew', () =>
   within(60_000, async () => {
-    await system.must(`rm -r /usr/lib/nospool/compiled; ${RPM} -U ${nodes.newer}; ls ${KEPT}`);
+    await system.must(`rm -r /usr/lib/nospool/compiled; ${RPM} -U ${nodes.newer}`);
+    assert.match(await system.must(LIST_KEPT), KEPT);
   }));
 
 test('an upgrade while a message is being written: the message goes, and the alternative is as it was', () =>
@@ -101,7 +104,7 @@ test('an upgrade while a message is being written: the message goes, and the alt
     await place.assertArrived();
     assert.equal(await system.must(`${RPM} -q nospool nospool-mta`), `nospool-${VERSION}-2.noarch\nnospool-mta-${VERSION}-2.noarch\n`);
     assert.equal(await system.must(`readlink -f ${PLACES}`), '/usr/lib/nospool/sendmail\n'.repeat(4));
-    await system.must(`ls ${KEPT}`);
+    assert.match(await system.must(LIST_KEPT), KEPT);
   }));
 
 test('the choice of an administrator outlives an upgrade and a reinstallation', () =>

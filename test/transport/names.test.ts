@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { endpointsOf, targetsOf } from '../../src/transport/lookup/endpoints.ts';
-import { type Host, namesOf } from '../../src/transport/lookup/names.ts';
+import { type Host, namesOf, theseNames } from '../../src/transport/lookup/names.ts';
 import { hostAt } from '../support/delivery.ts';
 import { a, aaaa, mx, type NameServer, nameServer } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';
@@ -202,5 +202,22 @@ test('V1: MX and SRV records are looked up in the same way', () =>
     left.abort();
     assert.equal((await given).ok, false);
   }));
+
+test('a process that may have no netlink socket, and so cannot ask for its own addresses, looks names up all the same', async () => {
+  const os = process.getBuiltinModule('node:os');
+  const { networkInterfaces } = os;
+  os.networkInterfaces = () => {
+    throw Object.assign(new Error('uv_interface_addresses returned EAFNOSUPPORT'), { code: 'ERR_SYSTEM_ERROR' });
+  };
+  try {
+    const found = await theseNames.addresses('localhost', { family: 4, signal: new AbortController().signal });
+    assert.deepEqual(
+      found.map(({ address }) => address),
+      ['127.0.0.1'],
+    );
+  } finally {
+    os.networkInterfaces = networkInterfaces;
+  }
+});
 
 test.run();

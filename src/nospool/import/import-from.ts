@@ -47,7 +47,10 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
   const folder = place.replace(/[^/]*$/, '');
   const file: ForeignFile = { path: place, text: found.text };
   const known = program ?? guessProgram(file);
-  if (known === null) return unparsed(`${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp)`);
+  if (known === null)
+    return unparsed(
+      `${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp); those of others are not read`,
+    );
   const findFile = (name: string): ForeignFile | null => {
     const above = folder.replace(/[^/]*\/$/, '');
     const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;

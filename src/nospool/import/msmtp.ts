@@ -105,7 +105,7 @@ function makeRouters(
   notes: Notes,
 ): Routed {
   const routers: RouterPlan[] = [];
-  const alive = new Set(standard ? [standard] : []);
+  const alive = new Set(standard && standardHost ? [standard] : []);
   const owners = new Map<string, MsmtpAccount>();
   for (const account of accounts) {
     const from = account.settings.get('from');
@@ -222,7 +222,7 @@ function noteTheRest(file: ForeignFile, accounts: readonly MsmtpAccount[], alive
     const why = WITHOUT_COUNTERPART[key];
     if (why) notes.dropped(file, line, key, why);
     else if (IN_ADDRESS.has(key)) notes.mapped(file, line, key, 'part of the smart host');
-    else if (HANDLED.has(key) && /^(on|off|auto|)$/i.test(value)) notes.mapped(file, line, key, 'as it is without a key');
+    else if (HANDLED.has(key) && /^(on|off|auto|system|)$/i.test(value)) notes.mapped(file, line, key, 'as it is without a key');
     else notes.dropped(file, line, key, HANDLED.has(key) ? 'it has no effect on this account' : 'it holds for the default account only');
   }
 }

@@ -308,7 +308,7 @@ async function compileCode({ interpreter, isBun, version }: Runtime, command: st
   const compiler = path.join(path.dirname(command), 'compile.cjs');
   for (const flags of isBun ? [BUN_FLAGS] : [[], flagsWithoutCompiler(version)]) {
     const { status, said } = await run(interpreter, [...flags, compiler], 'Subject: x\n\nx\n');
-    if (status !== 0) return [`starts are not made faster: ${/^\w*error: .*/im.exec(said)?.[0] ?? `${compiler} failed`}`];
+    if (status !== 0) return [`starts are not made faster: ${/^\w*error: .*/im.exec(said)?.[0] ?? (said.trim() || `${compiler} failed`)}`];
   }
   return [];
 }

@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -111,12 +111,12 @@ function makeSmartHost(): ReturnType<typeof createServer> {
 }
 
 /** Messages as most callers send them: from a pipe, and from a file with `-t`, an alias and a log. */
-function writeCalls(folder: string, port: number): { readonly letter: string; readonly calls: readonly (readonly string[])[] } {
+function writeCalls(folder: string, host: string): { readonly letter: string; readonly calls: readonly (readonly string[])[] } {
   const write = (name: string, text: string): string => {
     fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
     return path.join(folder, name);
   };
-  const begin = `smarthosts = ["smtp://127.0.0.1:${port}"]\nhostname = "host.example.org"\n`;
+  const begin = `smarthosts = ["${host}"]\nhostname = "host.example.org"\n`;
   const plain = write('plain.toml', `${begin}log = "none"\naliases = []\n`);
   const aliases = write('aliases', '# those who read\nroot: b@example.org\n');
   const whole = write('whole.toml', `${begin}log = "${folder}/log"\naliases = ["${aliases}"]\n[tls]\nmode = "off"\n`);
@@ -153,8 +153,8 @@ function compileForNode(): void {
     fs.rmSync(place, { recursive: true, force: true });
     fs.renameSync(`${place}.new`, place);
   };
-  const host = makeSmartHost().listen(0, '127.0.0.1', () => {
-    const { letter, calls } = writeCalls(folder, (host.address() as { readonly port: number }).port);
+  const send = (host: string): void => {
+    const { letter, calls } = writeCalls(folder, host);
     const seen = withoutConfiguration();
     const { exit } = process;
     const run = ([words, ...others]: readonly (readonly string[])[], sent = 0): void => {
@@ -170,6 +170,15 @@ function compileForNode(): void {
       offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
     };
     run(calls);
+  };
+  const host = makeSmartHost().listen(0, '127.0.0.1', () => {
+    const { port } = host.address() as { readonly port: number };
+    const socket = path.join(folder, 'socket');
+    // The scripts of a package may run where loopback is down, as rpm's plugin unshare has it.
+    const probe = connect(port, '127.0.0.1', () => {
+      probe.destroy();
+      send(`smtp://127.0.0.1:${port}`);
+    }).on('error', () => void makeSmartHost().listen(socket, () => send(`unix:${socket}`)));
   });
 }
 

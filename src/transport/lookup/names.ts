@@ -31,7 +31,7 @@ export interface Host {
   readonly read: (path: string) => string | null;
   readonly exists: (path: string) => boolean;
   readonly hostname: () => string;
-  /** Its own addresses, loopback included. */
+  /** Its own addresses, loopback included; none where they cannot be asked for. */
   readonly addresses: () => readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Name servers in place of those of resolv.conf: addresses, with ports where they are not 53. */
@@ -50,7 +50,14 @@ const THIS_HOST: Host = {
   },
   exists: existsSync,
   hostname: () => os().hostname(),
-  addresses: () => Object.values(os().networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)),
+  addresses() {
+    try {
+      return Object.values(os().networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+    } catch {
+      // Asking takes a netlink socket, which many services may not have (systemd's RestrictAddressFamilies).
+      return [];
+    }
+  },
   environment: process.env,
   servers: null,
 };

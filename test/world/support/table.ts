@@ -34,7 +34,9 @@ const ALL: readonly Mode[] = ['empty', 'required', 'opportunistic', 'off'];
 const MANUAL = readFileSync(new URL('../../../man/nospool.toml.5', import.meta.url), 'utf8');
 
 const tables: readonly (readonly Line[])[] = [
-  ...(MANUAL.split('.SH TLS AND CREDENTIALS\n')[1]?.split('\n.SH ')[0] ?? '').matchAll(/^\.TS\nl l l l l\.\n[^\n]*\n_\n(.*?)^\.TE$/gms),
+  ...(MANUAL.split('.SH TLS AND CREDENTIALS\n')[1]?.split('\n.SH ')[0] ?? '').matchAll(
+    /^\.TS\nl2? l2? l2? l2? l\.\n[^\n]*\n_\n(.*?)^\.TE$/gms,
+  ),
 ].map(([, body = '']) => body.trimEnd().split('\n').map(readLine));
 
 function readLine(text: string): Line {
