@@ -93,7 +93,12 @@ for (const [what, [mechanism, words, isSaid]] of Object.entries(MECHANISMS))
 const NO_ANSWER = {
   addresses: [undefined, null, 7, [null], [{}], [{ address: 'nonsense', family: 4 }], [{ address: '127.0.0.1\r\n', family: 4 }]],
   mx: [undefined, null, 7, [null], [{}], ['mx.example'], [{ exchange: 'mx.example' }], [{ exchange: 'a b', priority: 1 }]],
-  srv: [undefined, null, 7, [null], [{}], [{ name: 'x.example', port: 70_000, priority: 0, weight: 0 }]],
+  srv: [
+    ...[undefined, null, 7, [null], [{}]],
+    [{ name: 'x.example', port: 70_000, priority: 0, weight: 0 }],
+    [{ name: 'x.example', port: 25, priority: -1, weight: 0 }],
+    [{ name: 'x.example', port: 25, priority: 0 }],
+  ],
 } as const;
 
 for (const [key, answers] of Object.entries(NO_ANSWER))

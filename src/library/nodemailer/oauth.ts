@@ -34,7 +34,8 @@ export class Tokens {
   #token: string;
   #expires: number;
   #isRefused = false;
-  #asking: Promise<string> | null = null;
+  /** The signal is that of the message which asks; others wait for the same token. */
+  #asking: { readonly token: Promise<string>; readonly signal: AbortSignal } | null = null;
   /** Counts the tokens that took the place of one that was refused, so that one refused several times is renewed once. */
   renewals = 0;
 
@@ -50,10 +51,18 @@ export class Tokens {
   async get(signal: AbortSignal): Promise<string> {
     const isGood = this.#token !== '' && !this.#isRefused && (this.#expires === 0 || this.#expires > Date.now());
     if (isGood || (this.#token !== '' && !this.#mayRenew)) return this.#token;
-    this.#asking ??= this.#ask(signal).finally(() => {
-      this.#asking = null;
+    this.#asking ??= {
+      token: this.#ask(signal).finally(() => {
+        this.#asking = null;
+      }),
+      signal,
+    };
+    const { token, signal: asking } = this.#asking;
+    return token.catch((error) => {
+      if (!asking.aborted || signal.aborted) throw error;
+      // Only the message that asked was ended.
+      return this.get(signal);
     });
-    return this.#asking;
   }
 
   /** Has the token replaced, unless it was since `renewals` was so many; false when there is no way to another. */
