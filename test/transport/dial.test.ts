@@ -174,6 +174,19 @@ for (const [what, dial, reason, detail, systemCode] of FAILURES)
       assert.deepEqual(unhandled, []);
     }));
 
+test('what a stream throws when it writes all that waits is an error of the stream', () =>
+  within(10_000, async () => {
+    const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => setImmediate(done), writev: throwing(error('it is odd')) });
+    const dialed = await dialWire(() => stream, 60_000, undefined);
+    assert.ok(dialed.ok);
+    const wire = dialed.value;
+    const closed = new Promise<string>((resolve) =>
+      wire.listen({ octets: () => {}, end: () => {}, closed: ({ detail }) => resolve(detail) }),
+    );
+    for (const text of ['a', 'b', 'c']) wire.write(text);
+    assert.equal(await closed, 'it is odd');
+  }));
+
 test('what was thrown is kept beside the failure, and its words are scrubbed of secrets', () =>
   within(10_000, async () => {
     const cause = error('http://tim:tanstaaf@proxy does not answer');
