@@ -392,6 +392,21 @@ transport('a message that is ended while it asks for a token ends no other that 
   ),
 );
 
+transport('a function for tokens that never answers is asked again, once the message for which it was asked is ended', async () => {
+  let count = 0;
+  const provisionCallback = (_user: string, _renew: boolean, done: Provided) => (++count === 1 ? undefined : done(null, 'fresh'));
+  const tokens = new Tokens({ user: 'tim', provisionCallback }, { provision: () => undefined, tell: () => undefined });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const got = Promise.allSettled([tokens.get(first.signal), tokens.get(second.signal)]);
+  first.abort(new Error('the first has left'));
+  const [ended, other] = await got;
+  assert.match(String(ended.status === 'rejected' && ended.reason), /the first has left/);
+  assert.equal(other.status === 'fulfilled' && other.value, 'fresh');
+  assert.equal(await tokens.get(second.signal), 'fresh');
+  assert.equal(count, 2);
+  assert.equal(getEventListeners(second.signal, 'abort').length, 0);
+});
+
 transport('a function for tokens that gives none fails the message', async () => {
   for (const token of [undefined, '', 7 as never]) {
     const auth = { type: 'OAuth2', user: 'tim', provisionCallback: (_u: string, _r: boolean, done: Provided) => done(null, token) };

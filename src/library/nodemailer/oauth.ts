@@ -3,6 +3,7 @@
  * a refresh token or as a service account. A token is kept until it expires or is refused. Knows no SMTP.
  */
 import { sign } from 'node:crypto';
+import { whenAborted } from '../../transport/abort.ts';
 import type { AuthSettings, ProvisionCallback } from './options.ts';
 
 const GOOGLE = 'https://accounts.google.com/o/oauth2/token';
@@ -84,7 +85,7 @@ export class Tokens {
     const provision = this.#provision;
     if (!this.#mayRenew) throw tokenError('auth has neither an accessToken nor a way to get one');
     const given = provision
-      ? await callProvision(provision, this.#auth.user ?? '', this.#isRefused)
+      ? await callProvision(provision, this.#auth.user ?? '', this.#isRefused, signal)
       : await requestToken(this.#auth, signal);
     this.#token = given.token;
     this.#expires = given.expires;
@@ -102,15 +103,18 @@ interface Given {
 
 const tokenError = (message: string): Error => Object.assign(new Error(message), { code: 'EOAUTH2' });
 
-function callProvision(provision: ProvisionCallback, user: string, renew: boolean): Promise<Given> {
-  return new Promise((resolve, reject) => {
+function callProvision(provision: ProvisionCallback, user: string, renew: boolean, signal: AbortSignal): Promise<Given> {
+  let unlink = (): void => {};
+  return new Promise<Given>((resolve, reject) => {
+    // A function that never answers must not hold the messages that come later.
+    unlink = whenAborted(signal, () => reject(signal.reason));
     const answer = (error: unknown, token?: string, expires?: number): void => {
       if (error) reject(error);
       else if (typeof token === 'string' && token !== '') resolve({ token, expires: Number(expires) || 0 });
       else reject(tokenError('the function for tokens gave none'));
     };
     provision(user, renew, answer);
-  });
+  }).finally(() => unlink());
 }
 
 /** RFC 6749 §6, or RFC 7523 §2.1 for a service account. */
