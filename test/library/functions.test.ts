@@ -118,6 +118,23 @@ for (const [key, answers] of Object.entries(NO_ANSWER))
       await host.stop();
     }));
 
+test('a signal ends the wait for a resolver that never answers, whatever it was asked', () =>
+  within(10_000, async () => {
+    for (const [url, asked] of [
+      ['smtp://mail.example', 'addresses'],
+      ['submission://mail.example/MX', 'mx'],
+    ] as const) {
+      const controller = new AbortController();
+      const never = () => {
+        setImmediate(() => controller.abort(new Error('enough')));
+        return new Promise<never>(() => {});
+      };
+      const connected = await connect({ url, resolver: { [asked]: never } }, { signal: controller.signal });
+      assert.ok(!connected.ok);
+      assert.deepEqual([connected.failure.code, connected.failure.message], ['aborted', 'enough'], url);
+    }
+  }));
+
 test('an address has the family that it is written in, and names may end with the root', () =>
   within(10_000, async () => {
     const host = await startHost();
