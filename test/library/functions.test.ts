@@ -93,7 +93,12 @@ for (const [what, [mechanism, words, isSaid]] of Object.entries(MECHANISMS))
 const NO_ANSWER = {
   addresses: [undefined, null, 7, [null], [{}], [{ address: 'nonsense', family: 4 }], [{ address: '127.0.0.1\r\n', family: 4 }]],
   mx: [undefined, null, 7, [null], [{}], ['mx.example'], [{ exchange: 'mx.example' }], [{ exchange: 'a b', priority: 1 }]],
-  srv: [undefined, null, 7, [null], [{}], [{ name: 'x.example', port: 70_000, priority: 0, weight: 0 }]],
+  srv: [
+    ...[undefined, null, 7, [null], [{}]],
+    [{ name: 'x.example', port: 70_000, priority: 0, weight: 0 }],
+    [{ name: 'x.example', port: 25, priority: -1, weight: 0 }],
+    [{ name: 'x.example', port: 25, priority: 0 }],
+  ],
 } as const;
 
 for (const [key, answers] of Object.entries(NO_ANSWER))
@@ -112,6 +117,23 @@ for (const [key, answers] of Object.entries(NO_ANSWER))
       assert.deepEqual(host.sessions, []);
       await host.stop();
     }));
+
+test('a signal ends the wait for a resolver that never answers, whatever it was asked', () =>
+  within(10_000, async () => {
+    for (const [url, asked] of [
+      ['smtp://mail.example', 'addresses'],
+      ['submission://mail.example/MX', 'mx'],
+    ] as const) {
+      const controller = new AbortController();
+      const never = () => {
+        setImmediate(() => controller.abort(new Error('enough')));
+        return new Promise<never>(() => {});
+      };
+      const connected = await connect({ url, resolver: { [asked]: never } }, { signal: controller.signal });
+      assert.ok(!connected.ok);
+      assert.deepEqual([connected.failure.code, connected.failure.message], ['aborted', 'enough'], url);
+    }
+  }));
 
 test('an address has the family that it is written in, and names may end with the root', () =>
   within(10_000, async () => {

@@ -316,6 +316,13 @@ const rows: readonly Scenario[] = [
     differs: { gives: failed('ETLS', { command: 'CONN' }), why: 'the failure is that of TLS' },
   },
   {
+    title: 'TLS from the first octet, which the server does not speak',
+    server: { offers: OFFERS },
+    options: () => ({ secure: true }),
+    gives: failed('ESOCKET', { command: 'CONN' }),
+    differs: { gives: failed('ETLS', { command: 'CONN' }), why: 'the failure is that of TLS' },
+  },
+  {
     title: 'STARTTLS with any certificate',
     server: { offers: [...OFFERS, 'STARTTLS'], ...certificate() },
     options: () => ({ requireTLS: true, tls: { rejectUnauthorized: false } }),
@@ -445,6 +452,11 @@ const rows: readonly Scenario[] = [
     title: 'the message refused',
     server: { offers: OFFERS, script: { end: '552 5.3.4 too large' } },
     gives: failed('EMESSAGE', refusal('552 5.3.4 too large', 'DATA')),
+  },
+  {
+    title: '503 to RCPT',
+    server: { offers: OFFERS, script: { 'RCPT 1': '503 5.5.1 MAIL first' } },
+    gives: { error: { responseCode: 503, permanent: false } },
   },
   {
     title: '421 to RCPT',

@@ -138,8 +138,10 @@ transport('what cannot be is said when the transport is made', () => {
     [{ port: 'abc' }, /^the option port is abc/],
     [{ secure: true, lmtp: true }, /contradict/],
     [{ url: 'submission://a.example', port: 25 }, /^the options url and port contradict/],
+    [{ url: 'submission://a.example', host: 'b.example' }, /^the options url and host contradict/],
     [{ url: 'smtp://a b' }, /^the option url is no URL/],
     [{ url: 'smtp://a%:b@c.example' }, /percent-encoded/],
+    [{ url: 'smtp://a:b%@c.example' }, /percent-encoded/],
     [{ url: 'direct://' }, /^the option direct is not supported/],
     [{ url: 'gopher://a.example' }, /scheme "gopher" is unknown/],
     [{ tls: { minVersion: 'TLSv1' } }, /^the option tls\.minVersion is "TLSv1\.2" or "TLSv1\.3"$/],
@@ -426,6 +428,56 @@ transport('a refusal that comes late, of a token that was replaced, renews nothi
   assert.ok(!new Tokens({ accessToken: 'a' }, { provision: () => undefined, tell: () => undefined }).refuse(0));
 });
 
+transport('a message that is ended while it asks for a token ends no other that waits for the same one', () =>
+  tokenServer(
+    () => ({ access_token: 'fresh' }),
+    async (accessUrl, forms) => {
+      const told: unknown[] = [];
+      const tokens = new Tokens(
+        { user: 'tim', refreshToken: 'again', accessUrl },
+        { provision: () => undefined, tell: (token) => told.push(token) },
+      );
+      const [first, second] = [new AbortController(), new AbortController()];
+      const got = Promise.allSettled([tokens.get(first.signal), tokens.get(second.signal), tokens.get(second.signal)]);
+      first.abort(new Error('the first has left'));
+      const [ended, ...others] = await got;
+      assert.match(String(ended.status === 'rejected' && ended.reason), /the first has left/);
+      assert.deepEqual(
+        others.map((each) => each.status === 'fulfilled' && each.value),
+        ['fresh', 'fresh'],
+      );
+      assert.ok(forms.length <= 2, 'the others share a request');
+      assert.deepEqual(told, [{ user: 'tim', accessToken: 'fresh', expires: 0 }]);
+    },
+  ),
+);
+
+transport('a function for tokens that never answers is asked again, once the message for which it was asked is ended', async () => {
+  let count = 0;
+  const provisionCallback = (_user: string, _renew: boolean, done: Provided) => (++count === 1 ? undefined : done(null, 'fresh'));
+  const tokens = new Tokens({ user: 'tim', provisionCallback }, { provision: () => undefined, tell: () => undefined });
+  const [first, second] = [new AbortController(), new AbortController()];
+  const got = Promise.allSettled([tokens.get(first.signal), tokens.get(second.signal)]);
+  first.abort(new Error('the first has left'));
+  const [ended, other] = await got;
+  assert.match(String(ended.status === 'rejected' && ended.reason), /the first has left/);
+  assert.equal(other.status === 'fulfilled' && other.value, 'fresh');
+  assert.equal(await tokens.get(second.signal), 'fresh');
+  assert.equal(count, 2);
+  assert.equal(getEventListeners(second.signal, 'abort').length, 0);
+});
+
+transport('a function for tokens that gives none fails the message', async () => {
+  for (const token of [undefined, '', 7 as never]) {
+    const auth = { type: 'OAuth2', user: 'tim', provisionCallback: (_u: string, _r: boolean, done: Provided) => done(null, token) };
+    await served({ offers: TOKENS }, { auth }, async ({ send }) => {
+      const error = await failure(send());
+      assert.equal(error.code, 'EAUTH');
+      assert.match(error.message, /^auth\.accessToken failed: the function for tokens gave none/);
+    });
+  }
+});
+
 transport('a token that is refused again fails the message', () => {
   const provisionCallback = (_user: string, renew: boolean, done: Provided) => done(null, `${renew}`);
   return served(takesToken('good'), { auth: { type: 'oauth2', user: 'tim', provisionCallback } }, async ({ send, transporter }, host) => {
@@ -458,7 +510,7 @@ transport('the error of a function for tokens is the cause', () => {
     assert.equal(error.code, 'EAUTH');
     assert.equal((error as { originalCode?: string }).originalCode, 'EVAULT');
     assert.equal(error.cause, broken);
-    assert.match(error.message, /vault closed/);
+    assert.match(error.message, /^auth\.accessToken failed: vault closed/);
   });
 });
 
@@ -706,10 +758,14 @@ transport('a message of a pool whose session is lost during its content goes out
   );
 });
 
-/** Comes too slowly to be composed before it is sent. */
-async function* slowly(size: number): AsyncGenerator<Buffer> {
-  yield Buffer.alloc(size, 'x');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+/** 100 octets; the server of these tests reads lines. */
+const LINE = `${'x'.repeat(98)}\r\n`;
+
+/** Comes too slowly to be composed before it is sent: its end waits until the beginning is lost. */
+async function* slowly(size: number, lost: Promise<void>): AsyncGenerator<Buffer> {
+  yield Buffer.alloc(size, LINE);
+  await lost;
+  await new Promise((resolve) => setTimeout(resolve, 50));
   yield Buffer.from('the end');
 }
 
@@ -719,22 +775,27 @@ for (const [size, fate] of [
 ] as const)
   transport(`a session that is lost within the content: a message of ${size} octets ${fate}`, () => {
     let count = 0;
+    let lose = (): void => {};
+    const lost = new Promise<void>((resolve) => {
+      lose = resolve;
+    });
     const server: SmarthostOptions = {
       contentOctets: 200,
       script: {
         content({ socket }) {
           count += 1;
           if (count === 1) socket.resetAndDestroy();
+          lose();
           return count === 1 ? undefined : '';
         },
       },
     };
     return served(server, { pool: true, maxConnections: 1 }, async ({ send }, host) => {
-      const raw = Readable.from(slowly(size));
+      const raw = Readable.from(slowly(size, lost));
       const work = send({ raw, envelope: { from: 'me@here.example', to: 'you@there.example' } });
       if (size < 65_536) {
         await work;
-        assert.equal(host.held[0]?.octets.toString(), `${'x'.repeat(size)}the end\r\n`);
+        assert.equal(host.held[0]?.octets.toString(), `${LINE.repeat(size / 100)}the end\r\n`);
       } else {
         const error = await failure(work);
         assert.equal(error.code, 'ECONNECTION', error.message);

@@ -215,6 +215,21 @@ test('a session without work is closed after idle, and after ttl it is used no m
     await other.host.stop();
   }));
 
+test('a session is not idle while the next message is under way in it', () =>
+  within(10_000, async () => {
+    const held = gate('250 2.0.0 taken');
+    let ends = 0;
+    const { host, pool } = await world({ connections: 1, idle: 1 }, { end: () => (ends++ === 0 ? '250 2.0.0 taken' : held.deed()) });
+    const sent = sendMany(pool, 2);
+    await held.reached;
+    await pause(20);
+    assert.deepEqual(pool.stats, { open: 1, busy: 1, waiting: 0 });
+    held.open();
+    assert.ok((await sent).every(({ kind }) => kind === 'accepted'));
+    await pool.drain();
+    await host.stop();
+  }));
+
 /* ---- the rate ---- */
 
 test('no more messages begin than the rate allows, and no session is opened for those that wait', () =>

@@ -32,6 +32,7 @@ const FILES: readonly [string, readonly string[], string][] = [
   ['root : joe\n', ['1 root=joe'], 'a blank before the colon'],
   ['root joe\n', ['1 root=joe'], 'the colon is optional'],
   ['root\tjoe, jim\n', ['1 root=joe, jim'], 'a tab ends the key as well'],
+  ['a\bb: c\n', ['1 a\bb=c'], 'the octet before it does not'],
   ['root\n', ['1 root='], 'a key alone'],
   ['root:\n', ['1 root='], 'an empty value'],
   ['ROOT: Joe\n', ['1 root=Joe'], 'keys do not regard case, values keep theirs'],

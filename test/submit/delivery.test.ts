@@ -15,6 +15,7 @@ import { DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smartho
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
 import { deliver } from '../../src/submit/delivery.ts';
+import { unlessAborted } from '../../src/submit/interrupts.ts';
 import { printFailure } from '../../src/submit/outcome.ts';
 import type { SessionTimeouts } from '../../src/transport/driver.ts';
 import type { Names } from '../../src/transport/lookup/question.ts';
@@ -620,6 +621,25 @@ async function interruptedEarly(changes: Partial<Parameters<typeof deliver>[1]>,
 
 test('a signal before the delivery ends it', () =>
   within(5000, async () => assert.equal(await interruptedEarly({}, '127.0.0.1', true), 'failed: ended by SIGINT')));
+
+test('a signal that comes while the session begins ends it before a message is given', () =>
+  within(5000, async () => {
+    const [first, second] = [await startHost(), await startHost()];
+    const controller = new AbortController();
+    const outcome = await deliver(
+      { hosts: [hostAt(first.port), hostAt(second.port)], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, {
+        interrupts: { signal: controller.signal },
+        observer: { entered: () => controller.abort('ended by SIGINT') },
+      }),
+    );
+    assert.match(sentences(outcome), /ended by SIGINT/);
+    assert.equal(first.held.length + second.sessions.length, 0);
+    await Promise.all([first.stop(), second.stop()]);
+  }));
+
+test('what never ends is not waited for where the signal came before', () =>
+  within(5000, async () => assert.equal(await unlessAborted(new Promise(() => {}), AbortSignal.abort()), null)));
 
 test('a signal ends the delivery while a name is looked up', () => {
   const slow = { ...names, addresses: () => new Promise<never>(() => {}) };

@@ -28,7 +28,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { suite } from 'uvu';
 import { linesOf } from '../../src/smtp/line.ts';
-import { type LogPlaces, logAtOnce, openLog } from '../../src/submit/logfile.ts';
+import { type LogPlaces, logAtOnce, openLog, writeWhole } from '../../src/submit/logfile.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('logfile');
@@ -555,5 +555,13 @@ test('"stderr" loses no line where that is a pipe in non-blocking mode that is f
     await isRead;
     assert.equal(said.slice(filled).split('\n').length, 21);
   }));
+
+test('what a pipe in non-blocking mode never takes is given up after so many tries', () => {
+  const pipe = fresh('pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  const both = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  assert.throws(() => writeWhole(both, 'x'.repeat(2 ** 21), 2), { code: 'EAGAIN' });
+  closeSync(both);
+});
 
 test.run();

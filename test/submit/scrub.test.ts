@@ -278,6 +278,18 @@ for (const [name, write] of ESCAPES)
       assert.equal(scrubRuns(`535 <${at(places)}> no`, [{ user: 'tim', secret }]), '535 <****> no', at(places));
   });
 
+test('S8: a few octets of a secret, each of them escaped, are masked', () => {
+  for (const [before, some] of [
+    ['%', 'imw'],
+    ['=', 'imw'],
+    ['+', 'imw'],
+    ['\\x', 'im'],
+  ] as const) {
+    const escaped = [...some].map((c) => before + two(c.charCodeAt(0))).join('');
+    assert.equal(scrubRuns(`535 <${escaped}> no`, [{ user: 'tim', secret: 'geheimwort' }]), '535 <****> no', escaped);
+  }
+});
+
 test('S8: characters with a name in HTML are read, and numbers that are no character are none', () => {
   for (const [text, secret] of [
     ['&lt;eheimwor&#62;', '<eheimwor>'],

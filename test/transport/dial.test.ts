@@ -141,6 +141,15 @@ const FAILURES: readonly (readonly [string, Dial, string, string, string?])[] = 
   ['a code that is no text', throwing(Object.assign(new Error('odd'), { code: 7 })), 'other', 'odd'],
   ['no stream', () => undefined as unknown as Duplex, 'other', 'what was connected is no Duplex stream'],
   ['a web stream', () => new TransformStream() as unknown as Duplex, 'other', 'what was connected is no Duplex stream'],
+  ...['on', 'write', 'end', 'pause', 'resume', 'destroy'].map(
+    (name) =>
+      [
+        `a stream without ${name}`,
+        () => Object.assign(loop().stream, { [name]: undefined }),
+        'other',
+        'what was connected is no Duplex stream',
+      ] as const,
+  ),
   ['a stream that is closed', closed, 'other', 'the stream that was connected is closed'],
   ['a stream that was ended', ended, 'other', 'the stream that was connected is closed'],
   [
@@ -164,6 +173,19 @@ for (const [what, dial, reason, detail, systemCode] of FAILURES)
       await turns(3);
       assert.deepEqual(unhandled, []);
     }));
+
+test('what a stream throws when it writes all that waits is an error of the stream', () =>
+  within(10_000, async () => {
+    const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => setImmediate(done), writev: throwing(error('it is odd')) });
+    const dialed = await dialWire(() => stream, 60_000, undefined);
+    assert.ok(dialed.ok);
+    const wire = dialed.value;
+    const closed = new Promise<string>((resolve) =>
+      wire.listen({ octets: () => {}, end: () => {}, closed: ({ detail }) => resolve(detail) }),
+    );
+    for (const text of ['a', 'b', 'c']) wire.write(text);
+    assert.equal(await closed, 'it is odd');
+  }));
 
 test('what was thrown is kept beside the failure, and its words are scrubbed of secrets', () =>
   within(10_000, async () => {
@@ -279,6 +301,8 @@ test('a signal before or during the opening ends it, without a failure of the ho
     controller.abort('ended');
     assert.deepEqual(await opening, { failed: [], session: null });
     assert.deepEqual(await open(throwing(error('never asked')), {}, { signal: AbortSignal.abort() }), { failed: [], session: null });
+    const dialed = await dialWire(throwing(error('never asked')), 60_000, AbortSignal.abort(error('ended before')));
+    assert.equal(!dialed.ok && dialed.detail, 'ended before');
   }));
 
 test.run();

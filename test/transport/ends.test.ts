@@ -302,6 +302,23 @@ test('noop says why a session is over: it did not open, it is refused, it is los
     assert.match(await sent, /^= content/);
   }));
 
+test('noop is answered by none of the messages before it, though the envelope of the last went along', () =>
+  within(10_000, async () => {
+    let ends = 0;
+    const end: Deed = ({ socket }) => (ends++ === 0 ? '250 2.0.0 taken' : void socket.destroy());
+    const at = await opened({ offers: ['PIPELINING'], script: { end } });
+    const { content, isOpen, finish } = slow();
+    const sent = Promise.all([send(at, {}, content), send(at)]);
+    await until(isOpen);
+    const asked = at.connection.noop();
+    finish();
+    const [first, second] = await sent;
+    assert.equal(first, ACCEPTED);
+    assert.match(second, /^= uncertain/);
+    assert.equal(kindOf(await asked), 'lost at ready');
+    await at.server.stop();
+  }));
+
 /* ---- signals of messages ---- */
 
 test('a signal ends a message that waits for its turn, and touches no other', () =>

@@ -185,7 +185,7 @@ test('S3: facts that cost something are asked for only where they matter', () =>
     assert.equal(asked(kind, { uid: kind === 'forward' ? OTHER : ROOT, isOwnGroup: dear, mount: dear }, ROOT), null, kind);
 });
 
-const GROUP = 'root:x:0:\nusers:x:100:\ntim:x:1000:\nshared:x:2000:tim,tom\nonly:x:2001:tim\nothers:x:2002:tom\nbad\n';
+const GROUP = 'root:x:0:\nusers:x:100:\ntim:x:1000:\nshared:x:2000:tim,tom\nonly:x:2001:tim\nothers:x:2002:tom\nempty:x:2003:\nbad\n';
 const PASSWD = 'root:x:0:0::/root:/bin/sh\ntim:x:1000:1000::/home/tim:/bin/sh\ntom:x:1001:100::/home/tom:/bin/sh\ntam:x:1002:100:::\nbad\n';
 const GROUPS: readonly (readonly [number, number, boolean, string])[] = [
   [1000, 1000, true, 'of the user alone, by the user’s entry'],
@@ -197,6 +197,7 @@ const GROUPS: readonly (readonly [number, number, boolean, string])[] = [
   [0, 1000, false, 'the first group of another user'],
   [3000, 1000, false, 'no such group'],
   [1000, 4711, false, 'no such user'],
+  [2003, 4711, false, 'of nobody, and no such user'],
 ];
 for (const [gid, uid, expected, why] of GROUPS)
   test(`S3: a group of one's own: ${why}`, () => assert.equal(isPrivateGroup(gid, uid, GROUP, PASSWD), expected));

@@ -3,6 +3,7 @@
  * a refresh token or as a service account. A token is kept until it expires or is refused. Knows no SMTP.
  */
 import { sign } from 'node:crypto';
+import { whenAborted } from '../../transport/abort.ts';
 import type { AuthSettings, ProvisionCallback } from './options.ts';
 
 const GOOGLE = 'https://accounts.google.com/o/oauth2/token';
@@ -34,7 +35,8 @@ export class Tokens {
   #token: string;
   #expires: number;
   #isRefused = false;
-  #asking: Promise<string> | null = null;
+  /** The signal is that of the message which asks; others wait for the same token. */
+  #asking: { readonly token: Promise<string>; readonly signal: AbortSignal } | null = null;
   /** Counts the tokens that took the place of one that was refused, so that one refused several times is renewed once. */
   renewals = 0;
 
@@ -50,10 +52,18 @@ export class Tokens {
   async get(signal: AbortSignal): Promise<string> {
     const isGood = this.#token !== '' && !this.#isRefused && (this.#expires === 0 || this.#expires > Date.now());
     if (isGood || (this.#token !== '' && !this.#mayRenew)) return this.#token;
-    this.#asking ??= this.#ask(signal).finally(() => {
-      this.#asking = null;
+    this.#asking ??= {
+      token: this.#ask(signal).finally(() => {
+        this.#asking = null;
+      }),
+      signal,
+    };
+    const { token, signal: asking } = this.#asking;
+    return token.catch((error) => {
+      if (!asking.aborted || signal.aborted) throw error;
+      // Only the message that asked was ended.
+      return this.get(signal);
     });
-    return this.#asking;
   }
 
   /** Has the token replaced, unless it was since `renewals` was so many; false when there is no way to another. */
@@ -75,7 +85,7 @@ export class Tokens {
     const provision = this.#provision;
     if (!this.#mayRenew) throw tokenError('auth has neither an accessToken nor a way to get one');
     const given = provision
-      ? await callProvision(provision, this.#auth.user ?? '', this.#isRefused)
+      ? await callProvision(provision, this.#auth.user ?? '', this.#isRefused, signal)
       : await requestToken(this.#auth, signal);
     this.#token = given.token;
     this.#expires = given.expires;
@@ -93,15 +103,18 @@ interface Given {
 
 const tokenError = (message: string): Error => Object.assign(new Error(message), { code: 'EOAUTH2' });
 
-function callProvision(provision: ProvisionCallback, user: string, renew: boolean): Promise<Given> {
-  return new Promise((resolve, reject) => {
+function callProvision(provision: ProvisionCallback, user: string, renew: boolean, signal: AbortSignal): Promise<Given> {
+  let unlink = (): void => {};
+  return new Promise<Given>((resolve, reject) => {
+    // A function that never answers must not hold the messages that come later.
+    unlink = whenAborted(signal, () => reject(signal.reason));
     const answer = (error: unknown, token?: string, expires?: number): void => {
       if (error) reject(error);
       else if (typeof token === 'string' && token !== '') resolve({ token, expires: Number(expires) || 0 });
       else reject(tokenError('the function for tokens gave none'));
     };
     provision(user, renew, answer);
-  });
+  }).finally(() => unlink());
 }
 
 /** RFC 6749 §6, or RFC 7523 §2.1 for a service account. */
