@@ -43,7 +43,7 @@ const NAMES: Readonly<Record<FileKind, string>> = {
 
 test('S3: nospool.toml(5) has the table of the rules', () => {
   const manual = readFileSync(new URL('../../man/nospool.toml.5', import.meta.url), 'utf8');
-  const [, table = ''] = /^lw\(18\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
+  const [, table = ''] = /^lw\(\d+\) l l l l\.\n.*\n_\n([\s\S]*?)^\.TE$/m.exec(manual) ?? [];
   const rows = [...table.matchAll(/^T\{\n(.*)\nT\}\t(.*)$/gm)].map(([, file = '', rest = '']) => [
     file.replaceAll('\\(ti', '~').replace(/\\-/g, '-'),
     ...rest.split('\t'),
