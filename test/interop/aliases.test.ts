@@ -121,7 +121,7 @@ test('an alias that leads nowhere: Exim is not asked', () =>
   within(40_000, async () => {
     const peer = await withRoot('root: ann, ops\nops: :fail: nobody is on duty\n');
     // The start of a peer ends with a connection to each of its two ports, which shows that it listens.
-    const connections = (): number => peer.said().split('SMTP connection from').length - 1;
+    const connections = (): number => peer.said().split('(TCP/IP connection count').length - 1;
     await until('those connections', () => connections() === 2);
     const before = connections();
     const result = await cron();
