@@ -13,6 +13,18 @@ const line = `${'QWxsIG1lbiBieSBuYXR1cmUg'.repeat(4).slice(0, 76)}\r\n`;
 const MESSAGE = Buffer.from(`From: ${FROM}\r\nTo: ${TO}\r\nSubject: a bench\r\n\r\n${line.repeat(25)}`, 'latin1');
 const inNodeModules = createRequire(process.env.BENCH_NODE_MODULES ? `${process.env.BENCH_NODE_MODULES}/` : import.meta.url);
 
+/** Opens senders of one pool, which is closed when the last of them has ended. */
+function sendersOf(send, close) {
+  let open = connections;
+  return async () => ({
+    send,
+    async end() {
+      open--;
+      if (open === 0) await close();
+    },
+  });
+}
+
 /**
  * Each opens a session: `send` resolves to true when the message was taken, `end` when the session is over. With `given` 2
  * the session gets the next message while the last one is under way.
@@ -65,14 +77,10 @@ const LIBRARIES = {
     const { Pool } = await import(pathToFileURL(`${dist}/lib/index.mjs`));
     const server = { url: `smtp://127.0.0.1:${port}`, tls: { mode: 'off' } };
     const pool = new Pool(server, { hello: 'bench.example', connections, messagesPerConnection: Infinity });
-    let open = connections;
-    return async () => ({
-      send: async () => (await pool.send({ from: FROM, to: [TO] }, MESSAGE)).kind === 'accepted',
-      async end() {
-        open--;
-        if (open === 0) await pool.drain();
-      },
-    });
+    return sendersOf(
+      async () => (await pool.send({ from: FROM, to: [TO] }, MESSAGE)).kind === 'accepted',
+      () => pool.drain(),
+    );
   },
 
   /** The same by nodemailer, over our transport. */
@@ -94,18 +102,14 @@ const LIBRARIES = {
         maxMessages: Infinity,
       }),
     );
-    let open = connections;
-    return async () => ({
-      send: () =>
+    return sendersOf(
+      () =>
         pool.sendMail({ envelope: { from: FROM, to: TO }, raw: MESSAGE }).then(
           () => true,
           () => false,
         ),
-      end: async () => {
-        open--;
-        if (open === 0) pool.close();
-      },
-    });
+      () => pool.close(),
+    );
   },
 
   /** The same with the terminator in a write of its own, when the content is written and the loop has turned twice: nospool's promise, and nothing else. */

@@ -50,7 +50,8 @@ export interface Options {
   /**
    * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a
    * connection lost before it is `lost` and nobody has the message. 'together': a message that is at hand, of at most 65,536 octets,
-   * goes out in one write with its end; this is faster, and more losses are `uncertain`.
+   * goes out in one write with its end (with CHUNKING where no line of it begins with a dot); this is faster, and more losses are
+   * `uncertain`.
    */
   readonly commit?: 'apart' | 'together';
   /** Hears each line of the conversation, without content and secrets. */

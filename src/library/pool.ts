@@ -325,8 +325,7 @@ export class Pool implements AsyncDisposable {
     line.busy += 1;
     const { message, content, attempts } = task;
     if (isNew) attempts.push(...line.before);
-    const attempt = attempts.length === 0 ? message : { ...message, attempt: attempts.length };
-    const outcome = await unlessBug(() => line.client.sendLoaded(attempt, content));
+    const outcome = await unlessBug(() => line.client.sendLoaded({ ...message, attempt: attempts.length }, content));
     line.busy -= 1;
     if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);
     else if (!content.replayable) task.settle(unreplayed(outcome));

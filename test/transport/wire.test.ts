@@ -144,6 +144,21 @@ test('a stream that does not say that it is closed is closed all the same', () =
     }
   }));
 
+/** Says last words when something comes. A reset follows, because what else was sent is not read. */
+function sayAndReset(socket: Socket): void {
+  socket.once('data', () => {
+    socket.pause();
+    socket.write('421 bye\r\n', () => setImmediate(() => socket.destroy()));
+  });
+}
+
+async function writeUntil(closed: Promise<unknown>, wire: Wire): Promise<void> {
+  wire.write('x');
+  const more = setInterval(() => wire.write(Buffer.alloc(65_536)), 1);
+  await closed;
+  clearInterval(more);
+}
+
 const KINDS = [
   ['a socket', (port: number) => createConnection({ port, host: '127.0.0.1' })],
   ['another stream', tunnelTo],
@@ -152,21 +167,14 @@ test('the last words of a server whose connection fails are heard first: a socke
   within(10_000, async () => {
     const server = createServer((socket) => {
       socket.on('error', () => {});
-      socket.once('data', () => {
-        // A reset follows, because what else was sent is not read.
-        socket.pause();
-        socket.write('421 bye\r\n', () => setImmediate(() => socket.destroy()));
-      });
+      sayAndReset(socket);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
     const stream = createConnection({ port, host: '127.0.0.1' });
     const wire = nodeWire(stream);
     const { told, closed } = watch(wire);
-    wire.write('x');
-    const more = setInterval(() => wire.write(Buffer.alloc(65_536)), 1);
-    await closed;
-    clearInterval(more);
+    await writeUntil(closed, wire);
     assert.equal(told[0], '421 bye\r\n');
     stream.destroy();
     server.close();
@@ -463,16 +471,9 @@ for (const [name, connect] of SOCKETS) {
   test(`${name}: the last words of a server that has reset the connection are heard first`, () =>
     within(10_000, async () => {
       const { wire, peer, stop } = await pair(connect);
-      peer.once('data', () => {
-        // A reset follows, because what else was sent is not read.
-        peer.pause();
-        peer.write('421 bye\r\n', () => setImmediate(() => peer.destroy()));
-      });
+      sayAndReset(peer);
       const { told, closed } = watch(wire);
-      wire.write('x');
-      const more = setInterval(() => wire.write(Buffer.alloc(65_536)), 1);
-      await closed;
-      clearInterval(more);
+      await writeUntil(closed, wire);
       assert.equal(told[0], '421 bye\r\n');
       stop();
     }));

@@ -92,19 +92,13 @@ export class MessageContent {
   }
 
   #pull(): Promise<void> {
-    this.#pulling ??= this.#next();
+    this.#pulling ??= this.#next().finally(() => {
+      this.#pulling = null;
+    });
     return this.#pulling;
   }
 
   async #next(): Promise<void> {
-    try {
-      await this.#readNext();
-    } finally {
-      this.#pulling = null;
-    }
-  }
-
-  async #readNext(): Promise<void> {
     if (this.#iterator === null) {
       this.#stream = this.#compose();
       this.#iterator = this.#stream[Symbol.asyncIterator]();

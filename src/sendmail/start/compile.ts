@@ -171,8 +171,8 @@ function compileForNode(): void {
     };
     run(calls);
   };
-  const host = makeSmartHost().listen(0, '127.0.0.1', () => {
-    const { port } = host.address() as { readonly port: number };
+  const server = makeSmartHost().listen(0, '127.0.0.1', () => {
+    const { port } = server.address() as { readonly port: number };
     const socket = path.join(folder, 'socket');
     // The scripts of a package may run where loopback is down, as rpm's plugin unshare has it.
     const probe = connect(port, '127.0.0.1', () => {
