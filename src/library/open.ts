@@ -8,8 +8,9 @@ import { unlessAborted } from '../submit/interrupts.ts';
 import type { Attempt } from '../submit/outcome.ts';
 import { type OpenSession, openSession, type SessionOptions } from '../submit/session.ts';
 import { abortReason } from '../transport/abort.ts';
-import { byName, type Endpoint, endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
+import { byName, endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
+import type { Endpoint } from '../transport/lookup/target.ts';
 
 export type Opened =
   | { readonly session: OpenSession; readonly attempts: readonly Attempt[] }

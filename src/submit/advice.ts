@@ -8,7 +8,7 @@ import type { AuthPolicy, Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import { printable, utf8 } from '../smtp/text.ts';
-import type { Endpoint } from '../transport/lookup/endpoints.ts';
+import type { Endpoint } from '../transport/lookup/target.ts';
 
 /** The facts of a session on which advice rests. */
 export interface Known {

@@ -12,7 +12,7 @@ import { type ForwardPath, printPath } from '../smtp/path.ts';
 import { digit, printHeard, printReply, type Reply } from '../smtp/reply.ts';
 import { printable, textOf } from '../smtp/text.ts';
 import { printTimeLimit } from '../smtp/timeout.ts';
-import type { Endpoint } from '../transport/lookup/endpoints.ts';
+import type { Endpoint } from '../transport/lookup/target.ts';
 
 /** A smart host, the address of it that was reached, and why it did not take the message. */
 export interface Attempt {

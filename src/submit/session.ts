@@ -14,7 +14,7 @@ import { isIPv6 } from '../smtp/path.ts';
 import type { EndSignal } from '../transport/abort.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
-import type { Endpoint, Target } from '../transport/lookup/endpoints.ts';
+import type { Endpoint, Target } from '../transport/lookup/target.ts';
 import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
 import type { Connect, Reached, Unreached, Wire } from '../transport/wire.ts';
 import type { Known } from './advice.ts';

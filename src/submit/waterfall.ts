@@ -3,7 +3,7 @@
  * somebody asked for it. Knows no descriptor and no word of a server.
  */
 import type { Phase } from '../smtp/client/outcome.ts';
-import type { Endpoint } from '../transport/lookup/endpoints.ts';
+import type { Endpoint } from '../transport/lookup/target.ts';
 import type { Observer } from '../transport/observer.ts';
 import { type Outcome, printServer } from './outcome.ts';
 

@@ -7,7 +7,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { CipherNameAndProtocol, DetailedPeerCertificate, SecureContextOptions } from 'node:tls';
 import { turn } from './clock.ts';
-import type { Endpoint } from './lookup/endpoints.ts';
+import type { Endpoint } from './lookup/target.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
 import {
   CLOSED,

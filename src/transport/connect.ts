@@ -4,7 +4,7 @@
  */
 import { type EndSignal, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
-import type { Endpoint } from './lookup/endpoints.ts';
+import type { Endpoint } from './lookup/target.ts';
 import { connectNode } from './node-wire.ts';
 import type { Connect, Unreached, Wire } from './wire.ts';
 

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
-import type { Endpoint } from './lookup/endpoints.ts';
+import type { Endpoint } from './lookup/target.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
 import {
   CLOSED,

@@ -1,7 +1,7 @@
 /** Who looks on while a message is under way. An observer is told and decides nothing, not even by what it throws. */
 import type { Phase, SessionFailure, SessionOutcome } from '../smtp/client/outcome.ts';
 import { printThrown } from './abort.ts';
-import type { Endpoint } from './lookup/endpoints.ts';
+import type { Endpoint } from './lookup/target.ts';
 
 /**
  * One line of the conversation: ours (`C`), the server's (`S`), or something that happened (`!`). Secrets are masked. `message`: which

@@ -6,7 +6,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { SecureContext, SecureContextOptions, TLSSocket } from 'node:tls';
 import type { ConnectReason } from '../smtp/client/outcome.ts';
-import type { Endpoint } from './lookup/endpoints.ts';
+import type { Endpoint } from './lookup/target.ts';
 
 export interface Wire {
   /** False once it is closed, or about to be: nothing that is written now arrives. */

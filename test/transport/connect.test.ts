@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { type Connected, type ConnectOptions, connectFirst as connectFirstBy } from '../../src/transport/connect.ts';
-import type { Endpoint } from '../../src/transport/lookup/endpoints.ts';
+import type { Endpoint } from '../../src/transport/lookup/target.ts';
 import { startDeaf } from '../support/deaf.ts';
 import { connect } from '../support/sockets.ts';
 import { within } from '../support/within.ts';

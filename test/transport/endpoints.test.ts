@@ -5,10 +5,11 @@ import { createSocket } from 'node:dgram';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { DIRECT, type Link, type Smarthost } from '../../src/router/smarthost.ts';
-import { alternate, byName, type Endpoint, endpointsOf, systemNames, targetsOf } from '../../src/transport/lookup/endpoints.ts';
+import { alternate, byName, endpointsOf, systemNames, targetsOf } from '../../src/transport/lookup/endpoints.ts';
 import { namesOf } from '../../src/transport/lookup/names.ts';
 import type { NameQuestion, Names } from '../../src/transport/lookup/question.ts';
 import { orderSrv } from '../../src/transport/lookup/records.ts';
+import type { Endpoint } from '../../src/transport/lookup/target.ts';
 import { hostAt } from '../support/delivery.ts';
 import { within } from '../support/within.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { suite } from 'uvu';
 import { type ConnectOptions, connectFirst } from '../../src/transport/connect.ts';
-import type { Endpoint } from '../../src/transport/lookup/endpoints.ts';
+import type { Endpoint } from '../../src/transport/lookup/target.ts';
 import type { Wire } from '../../src/transport/wire.ts';
 import { VirtualTime } from '../faults/support/worlds/time.ts';
 

@@ -6,7 +6,7 @@ import type { Smarthost } from '../../router/smarthost.ts';
 import type { SessionFailure } from '../../smtp/client/outcome.ts';
 import { printFailure } from '../../submit/outcome.ts';
 import { openSession, type Security, type SessionOptions } from '../../submit/session.ts';
-import type { Endpoint, Target } from '../../transport/lookup/endpoints.ts';
+import type { Endpoint, Target } from '../../transport/lookup/target.ts';
 import type { Trace } from '../../transport/observer.ts';
 import type { CertificateFacts } from '../../transport/tls/chain.ts';
 import { wantedNames } from '../../transport/tls/peername.ts';

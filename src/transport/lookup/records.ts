@@ -2,8 +2,8 @@
 import type { Smarthost } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { explainCode } from './codes.ts';
-import type { Target } from './endpoints.ts';
 import type { NameQuestion, Names } from './question.ts';
+import type { Target } from './target.ts';
 
 /** A domain with more hosts is misconfigured; the rest is not tried. */
 const MOST_TARGETS = 16;
