@@ -354,6 +354,13 @@ const rows: readonly Scenario[] = [
     gives: failed('EAUTH', refusal('535 5.7.8 no', 'AUTH')),
   },
   {
+    title: 'a user and a password that are numbers, as YAML reads them',
+    server: { offers: AUTH },
+    options: () => ({ auth: { user: 4711, pass: 12345678 } }),
+    gives: sent(),
+    hears: [/^EHLO /, `AUTH PLAIN ${Buffer.from('\x004711\x0012345678').toString('base64')}`],
+  },
+  {
     title: 'a method of choice',
     server: { offers: AUTH, script: { AUTH: loginDialogue() } },
     options: () => ({ auth: { ...login.auth, method: 'LOGIN' } }),

@@ -16,7 +16,10 @@ export const usesTokens = ({ type }: AuthSettings): boolean => (type ?? '').toUp
 
 /** null: none. `method`: the one for passwords where `auth` names none. */
 export function readAuth(given: AuthSettings, tokens: Tokens | null, method: string | undefined, isSecured: boolean): Parsed<Auth | null> {
-  const { user = '', pass, mechanism } = given;
+  const { mechanism } = given;
+  // What came by YAML or JSON may be a number.
+  const user = String(given.user ?? '');
+  const pass = typeof given.pass === 'number' ? String(given.pass) : given.pass;
   const inClear = given.allowPlaintext || isSecured ? { allowPlaintext: true } : {};
   if (mechanism !== undefined) return parsed({ mechanism });
   if (tokens !== null)

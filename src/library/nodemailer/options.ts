@@ -24,7 +24,7 @@ export type ProvisionCallback = (
 export interface AuthSettings {
   readonly type?: string | undefined;
   readonly user?: string | undefined;
-  readonly pass?: string | ((signal: AbortSignal) => string | Promise<string>) | undefined;
+  readonly pass?: string | number | ((signal: AbortSignal) => string | Promise<string>) | undefined;
   /** A SASL name. */
   readonly method?: string | undefined;
   readonly accessToken?: string | undefined;

@@ -136,7 +136,7 @@ export const TLS_OPTIONS: Table = {
 export const AUTH_OPTIONS: Table = {
   type: ['mapped', '`OAuth2`, or anything else for a password'],
   user: ['mapped', ''],
-  pass: ['mapped', 'a text, or a function that is asked for each connection'],
+  pass: ['mapped', 'a text or a number, or a function that is asked for each connection'],
   method: ['mapped', 'a SASL name; default: the strongest that both sides have, SCRAM included'],
   accessToken: ['mapped', 'a token that is there already'],
   expires: ['mapped', 'milliseconds since 1970'],
