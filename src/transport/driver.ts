@@ -58,8 +58,8 @@ export interface ConnectionOptions {
   readonly scrub?: Scrub | undefined;
 }
 
-/** What comes into the inbox: events of the machine, and octets that it reads as replies. */
-type Arrival = DriverEvent | { readonly type: 'octets'; readonly octets: Buffer };
+/** What comes into the inbox: events of the machine, and octets that it reads as replies, one a character. */
+type Arrival = DriverEvent | { readonly type: 'octets'; readonly text: string };
 
 export interface MessageOptions {
   /**
@@ -131,7 +131,7 @@ export class Connection {
   #reports: ContentReports | null = null;
   #wire: Wire;
   readonly #listener: WireListener = {
-    octets: (octets) => this.#on({ type: 'octets', octets }),
+    octets: (octets) => this.#on({ type: 'octets', text: octets.toString('latin1') }),
     end: () => this.#on({ type: 'lost', detail: 'the server closed the connection' }),
     closed: ({ detail }) => {
       this.#isGone = true;
@@ -328,7 +328,7 @@ export class Connection {
     const before = this.#dialogue.state;
     try {
       for (let next = arrived ?? this.#next(); next !== null; next = this.#next())
-        this.#perform(next.type === 'octets' ? this.#receive(next.octets) : this.#dialogue.on(next));
+        this.#perform(next.type === 'octets' ? this.#receive(next.text) : this.#dialogue.on(next));
     } finally {
       this.#isPerforming = false;
     }
@@ -367,8 +367,7 @@ export class Connection {
     return this.#farewell;
   }
 
-  #receive(octets: Buffer): readonly Action[] {
-    const text = octets.toString('latin1');
+  #receive(text: string): readonly Action[] {
     const { state } = this.#dialogue;
     if (this.#heard !== null) {
       this.#due = state.at === 'commit' ? verdictsDue(this.#options.plan, state) : Number.POSITIVE_INFINITY;

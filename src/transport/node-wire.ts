@@ -3,7 +3,7 @@
  * errors in words, the last words of a server whose connection fails, how a write goes on, and an end for everything that is
  * written or closed. Knows no SMTP, and loads node:net when something connects, and node:tls when a handshake begins.
  */
-import type { Socket } from 'node:net';
+import type { ConnectOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
@@ -23,7 +23,7 @@ import {
 } from './wire.ts';
 
 /** Makes a wire of a connected socket, or of another Duplex that carries octets. What waits in it to be read is heard. */
-export function nodeWire(stream: Duplex): Wire {
+export function nodeWire(stream: Duplex): NodeWire {
   // A write is a whole flight, so nothing is won by waiting for more.
   (stream as Partial<Socket>).setNoDelay?.(true);
   return new NodeWire(stream, null, printSocketError);
@@ -39,7 +39,8 @@ class NodeWire implements Wire {
   #isFlowing = false;
   #error: WireEnd | null = null;
   #closed: WireEnd | null = null;
-  /** What of the end is still to be told, because nobody has listened yet. */
+  /** What is still to be heard, and told of the end, because nobody has listened yet. */
+  readonly #unheard: Buffer[] = [];
   readonly #untold: ('end' | 'closed')[] = [];
   /** Octets heard, where the stream does not count them. */
   #heard = 0;
@@ -83,17 +84,24 @@ class NodeWire implements Wire {
       if (this.#isFlowing) this.#stream.on('data', this.#onData).resume();
       else this.#stream.off('data', this.#onData).pause();
     }
-    if (this.#untold.length > 0) setImmediate(() => this.#tellAll());
+    if (this.#unheard.length + this.#untold.length > 0) setImmediate(() => this.#tellAll());
   }
 
   readonly #onData = (chunk: Buffer | Uint8Array | string): void => {
     const octets = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk as string);
     this.#heard += octets.length;
-    this.#listener?.octets(octets);
+    this.hear(octets);
   };
 
+  /** Hears what was read, until this returns; false when nobody listens, so that no more is read. */
+  hear(octets: Buffer): boolean {
+    if (this.#listener !== null && this.#unheard.length === 0) this.#listener.octets(octets);
+    else this.#unheard.push(Buffer.from(octets));
+    return this.#listener !== null;
+  }
+
   unread(octets: Uint8Array): void {
-    this.#stream.unshift(octets);
+    this.#unheard.unshift(Buffer.from(octets));
   }
 
   write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void {
@@ -165,10 +173,12 @@ class NodeWire implements Wire {
 
   #tellAll(): void {
     while (this.#listener !== null) {
-      const what = this.#untold.shift();
-      if (what === undefined) return;
-      if (what === 'end') this.#listener.end();
-      else this.#listener.closed(this.#closed as WireEnd);
+      const octets = this.#unheard.shift();
+      const what = octets === undefined ? this.#untold.shift() : undefined;
+      if (octets !== undefined) this.#listener.octets(octets);
+      else if (what === 'end') this.#listener.end();
+      else if (what === 'closed') this.#listener.closed(this.#closed as WireEnd);
+      else return;
     }
   }
 }
@@ -228,11 +238,13 @@ function countQueued(stream: Duplex): number {
 /* ---- connecting ---- */
 
 export const connectNode: Connect = (endpoint, from, connected, failed) => {
-  const socket = openSocket(endpoint, from);
+  let wire: NodeWire | null = null;
+  const socket = openSocket(endpoint, from, (octets) => wire?.hear(octets) ?? true);
   // A listener stays, because an 'error' that nobody hears would end the process.
   socket.on('error', onError).once('connect', () => {
     socket.off('error', onError).pause();
-    connected(nodeWire(socket));
+    wire = nodeWire(socket);
+    connected(wire);
   });
   function onError(error: NodeJS.ErrnoException): void {
     socket.destroy();
@@ -245,10 +257,21 @@ export const connectNode: Connect = (endpoint, from, connected, failed) => {
       .destroy();
 };
 
-function openSocket({ address, family, port }: Endpoint, from: string | undefined): Socket {
+/** All sockets read into this, because Node would make 64 KiB for each reply, and a stream of it. */
+let room: Buffer | undefined;
+
+/** Has a socket read past its stream. The copies of node:net in Bun and Deno do not count what they read so, or hold up TLS. */
+function readPast(hear: (octets: Buffer) => boolean): Pick<ConnectOpts, 'onread'> {
+  if ('bun' in process.versions || 'deno' in process.versions) return {};
+  room ??= Buffer.allocUnsafeSlow(64 * 1024);
+  return { onread: { buffer: room, callback: (count, octets) => hear((octets as Buffer).subarray(0, count)) } };
+}
+
+function openSocket({ address, family, port }: Endpoint, from: string | undefined, hear: (octets: Buffer) => boolean): Socket {
   const { createConnection } = process.getBuiltinModule('node:net');
-  if (family === 'unix') return createConnection({ path: address });
+  if (family === 'unix') return createConnection({ path: address, ...readPast(hear) });
   if (family === 'name') throw new Error('bug: what a proxy connects to is no address of ours');
   const alive = { keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE };
-  return createConnection({ host: address, port, family, localAddress: from, noDelay: true, autoSelectFamily: false, ...alive });
+  const to = { host: address, port, family, localAddress: from, noDelay: true, autoSelectFamily: false };
+  return createConnection({ ...to, ...alive, ...readPast(hear) });
 }

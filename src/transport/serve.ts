@@ -181,7 +181,9 @@ export function converse(
       carryOut(deed);
       return;
     }
-    outgoing.push({ ...deed, due: now() + delay });
+    // A client begins its handshake as soon as it hears the reply, so both are due together.
+    const due = (deed.do === 'startTls' ? outgoing.at(-1)?.due : undefined) ?? now() + delay;
+    outgoing.push({ ...deed, due });
     if (outgoing.length === 1) setTimeout(flush, delay);
   }
 

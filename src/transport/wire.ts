@@ -42,7 +42,7 @@ export interface Wire {
 }
 
 export interface WireListener {
-  /** The octets are the listener's. */
+  /** The octets are the listener's until it returns. */
   readonly octets: (octets: Buffer) => void;
   /** The other side says no more. */
   readonly end: () => void;

@@ -154,15 +154,22 @@ test('what the handshake says of its own failure comes first, though the socket 
 /* ---- sockets ---- */
 
 /** What a connection is asked for, with a socket that the test has in hand. */
+const IS_NODE = process.versions.bun === undefined;
+
+/** What a socket is made of. */
+interface Asked {
+  readonly onread?: net.OnReadOpts;
+}
+
 function connecting(
   endpoint: Parameters<typeof connectNode>[0],
   from: string | undefined,
-): { readonly asked: unknown; readonly socket: Duplex; readonly told: unknown[]; readonly giveUp: () => void } {
+): { readonly asked: Asked; readonly socket: Duplex; readonly told: unknown[]; readonly giveUp: () => void } {
   const { createConnection } = net;
   const socket = loop().stream;
   const told: unknown[] = [];
-  let asked: unknown;
-  net.createConnection = ((given: unknown) => {
+  let asked: Asked = {};
+  net.createConnection = ((given: Asked) => {
     asked = given;
     return socket as Socket;
   }) as typeof createConnection;
@@ -185,11 +192,35 @@ test('a connection is asked for one address, from the one that is wanted, at onc
     ['192.0.2.1', 4, undefined],
     ['2001:db8::5', 6, '2001:db8::7'],
   ] as const) {
-    const { asked } = connecting({ address, family, port: 25 }, from);
+    const { onread, ...asked } = connecting({ address, family, port: 25 }, from).asked;
+    assert.equal(onread !== undefined, IS_NODE);
     assert.deepEqual(asked, { host: address, port: 25, family, localAddress: from, ...alive });
   }
-  assert.deepEqual(connecting({ address: '/run/smtp', family: 'unix', port: 0 }, undefined).asked, { path: '/run/smtp' });
+  const { onread, ...asked } = connecting({ address: '/run/smtp', family: 'unix', port: 0 }, undefined).asked;
+  assert.equal(onread !== undefined, IS_NODE);
+  assert.deepEqual(asked, { path: '/run/smtp' });
   assert.throws(() => connecting({ address: 'a.example', family: 'name', port: 25 }, undefined), /bug: what a proxy connects to/);
+});
+
+test('a socket reads into memory of all sockets: what comes while nobody listens is kept, in order, and no more is read', async () => {
+  if (!IS_NODE) return;
+  const one = connecting({ address: '192.0.2.1', family: 4, port: 25 }, undefined);
+  const other = connecting({ address: '192.0.2.2', family: 4, port: 25 }, undefined);
+  const { onread } = one.asked;
+  assert.ok(onread && onread.buffer === other.asked.onread?.buffer);
+  const room = onread.buffer as Buffer;
+  const read = (text: string): boolean => onread.callback(room.write(text, 'latin1'), room);
+  one.socket.emit('connect');
+  const [wire] = one.told as [Wire];
+  assert.deepEqual([read('one '), read('two ')], [false, false]);
+  wire.unread(Buffer.from('zero '));
+  let heard = '';
+  wire.listen({ octets: (octets) => (heard += octets.toString('latin1')), end() {}, closed() {} });
+  assert.deepEqual([read('three '), heard], [true, '']);
+  await turns(1);
+  assert.deepEqual([read('four'), heard], [true, 'zero one two three four']);
+  wire.listen(null);
+  assert.equal(read('five'), false);
 });
 
 test('a socket that connects is a wire whose octets wait; one that fails is destroyed and said to have', async () => {

@@ -254,6 +254,24 @@ test('with a delay every reply is held back as long, and those of a group go tog
     );
   }));
 
+test('with a delay the handshake begins with the reply to STARTTLS, however long the server took between the two', () =>
+  served({ delay: 100, receiving: { ...RECEIVING, hostname: 'here', tls: 'offered' } }, async (scene) => {
+    const { time, say, happened, stream } = scene;
+    say('EHLO x\r\n');
+    await time.passUntil(300);
+    happened();
+    const { uptime } = process;
+    let asked = 0;
+    // Twenty milliseconds lie between the first time that it is asked and the second.
+    process.uptime = () => uptime() + (asked++ === 1 ? 0.02 : 0);
+    say('STARTTLS\r\n');
+    await time.passUntil(401);
+    process.uptime = uptime;
+    assert.equal(happened(), '400 > 220 2.0.0 begin TLS');
+    assert.ok(asked > 1);
+    assert.ok(!stream.listeners('data').some(({ name }) => name === 'onData'), 'what comes is heard in clear');
+  }));
+
 test('a delay does not ask what the time of day is', () =>
   served({ delay: 100 }, async ({ time, happened }) => {
     const { now } = Date;
