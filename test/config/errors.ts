@@ -77,6 +77,7 @@ export const ERRORS: [string, RegExp | string][] = [
   ['proxy_password_file = "/p"', /^\/f:1: key "proxy_password_file" needs proxy beside it$/],
   ['proxy = ""\nproxy_password_file = "/p"', /^\/f:2: key "proxy_password_file" needs proxy beside it$/],
   ['proxy = "socks5://u@p"\nproxy_password_file = "../p"', /^\/f:2: .*absolute path.*systemd credential$/],
+  ['proxy = "socks5://u@p"\nproxy_password_file = "./p"', /^\/f:2: .*absolute path.*systemd credential$/],
   ['smarthosts = [{ url = "a",\nproxy_password_file = "/p" }]', /^\/f:2: key "proxy_password_file" of a smart host needs proxy beside it$/],
   ['source_address = "web1"', '/f:1: key "source_address" expects an IP address of this host such as "192.0.2.1"'],
   ['source_address = 5', /^\/f:1: key "source_address" expects a text/],
@@ -131,7 +132,7 @@ export const ERRORS: [string, RegExp | string][] = [
   ],
   // Routers
   ['[router]\nname = "a"', /write \[\[router\]\], with two brackets/],
-  ['router = ["a"]', /write \[\[router\]\]/],
+  ['router = ["a", "b"]', /write \[\[router\]\]/],
   ['[[router]]\ndriver = "redirect"\nfile = "/a"', '/f:1: [[router]] needs name = "system_aliases"'],
   ['[[router]]\nname = "a"', '/f:1: [[router]] needs driver = "redirect"'],
   ['[[router]]\nname = "a"\ndriver = "dnslookup"', /^\/f:3: key "driver" in \[\[router\]\] expects "redirect" or "manualroute"$/],

@@ -191,6 +191,10 @@ test('no smart host gets the password of another, unless the file says so', () =
   assert.deepEqual(routed('auth = "none"'), [undefined]);
   assert.deepEqual(routed(own), ['v']);
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
+  // A host that is written as a table has what its router has.
+  const table = (more: string): (string | undefined)[] =>
+    (config(route(more).replace('"b"', '{ url = "b" }')).routers[0] as ManualrouteDefinition).hosts.map((host) => host.auth?.user);
+  assert.deepEqual([table(own), table('auth = "none"'), table('auth = "default"')], [['v'], [undefined], ['u']]);
 });
 
 test('W3: a password goes in the clear only to hosts that are written as loopback, or with allow_plaintext', () => {
@@ -214,7 +218,7 @@ test('W3: a password goes in the clear only to hosts that are written as loopbac
 
 test('W6: ignore_extensions is the list of the host, else of the route, else of the file', () => {
   const text = `ignore_extensions = ["chunking"]
-smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
+smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s", { url = "g" }]
 [[router]]
 name = "r"
 driver = "manualroute"
@@ -226,7 +230,7 @@ driver = "manualroute"
 hosts = ["f"]`;
   const ignored = (hosts: Config['smarthosts']): (readonly string[] | undefined)[] => hosts.map((host) => host.ignoreExtensions);
   const got = config(text);
-  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING']]);
+  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING'], ['CHUNKING']]);
   const [r, s] = got.routers as [ManualrouteDefinition, ManualrouteDefinition];
   assert.deepEqual([ignored(r.hosts), ignored(s.hosts)], [[['PIPELINING'], ['DSN']], [['CHUNKING']]]);
   const env = { NOSPOOL_IGNORE_EXTENSIONS: 'CHUNKING pipelining' };
@@ -422,6 +426,10 @@ test('[rewrite] is read', () => {
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
 });
 
+test('from may have the login more than once', () => {
+  assert.equal(config('from = "{login}+{login}@example.org"').from, '{login}+{login}@example.org');
+});
+
 test('W4: a hostname that EHLO cannot say gets a warning; the dot of the root is removed', () => {
   const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
     const got = read(`hostname = "${name}"`);
@@ -446,6 +454,7 @@ test('a key without effect gets a warning', () => {
   };
   assert.deepEqual(warnings('lock = true', { isSystem: true }), []);
   assert.match(warnings('lock = true')[0] ?? '', /^\/f:1: key "lock" means nothing here/);
+  assert.deepEqual(warnings('lock = false\naliases = ["/a"]'), []);
   const router = '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true';
   assert.deepEqual(warnings(router), []);
   assert.match(warnings(`aliases = ["/a"]\n${router}`)[0] ?? '', /^\/f:1: key "aliases" is not used/);
@@ -499,6 +508,14 @@ test('the environment is over the file', () => {
   );
   assert.equal(smarthosts[0]?.tls.mode, 'opportunistic');
   assert.equal(smarthosts[0]?.tls.caFile, '/ca');
+  const user = config(text, { env: { NOSPOOL_AUTH_USER: 'v' } }).smarthosts[0]?.auth;
+  assert.deepEqual([user?.user, user?.secret], ['v', { from: 'literal', value: 'hunter2' }], 'a user alone keeps the secret');
+  for (const kind of ['PASSWORD', 'TOKEN'])
+    assert.deepEqual(
+      config(text, { env: { [`NOSPOOL_AUTH_${kind}_ENV`]: 'NOSPOOL_MINE', NOSPOOL_MINE: 'x' } }).smarthosts[0]?.auth?.secret,
+      { from: 'env', name: 'NOSPOOL_MINE' },
+      'a variable may name one that is no key',
+    );
   // Each layer must be consistent in itself; a later one may undo an earlier one.
   assert.equal(config(text, { env: { NOSPOOL_TLS_MODE: 'off' } }).smarthosts[0]?.tls.caFile, '');
 });
