@@ -57,6 +57,7 @@ export const ERRORS: [string, RegExp | string][] = [
   [`[tls]\nca_file = "/a"\nfingerprint = ["sha256:${'0'.repeat(64)}"]`, /^\/f:2: key "ca_file" in \[tls\] would not be used/],
   ['[tls]\ncertificate = "m"\ncertificate_key = "/a"', /^\/f:2: key "certificate" in \[tls\] expects an absolute path/],
   ['[tls]\ncertificate_key = "/a"', /^\/f:2: key "certificate_key" in \[tls\] needs certificate beside it$/],
+  ['[tls]\ncertificate = ""\ncertificate_key = "/a"', /^\/f:3: key "certificate_key" in \[tls\] needs certificate beside it$/],
   ['[tls]\nfingerprint = ["sha1:00"]', /expects "sha256:" and 64 hexadecimal digits/],
   [`[tls]\nfingerprint = ["${'0'.repeat(64)}"]`, /expects "sha256:" and 64/],
   [`[tls]\nfingerprint = ["sha256:${'0'.repeat(63)}"]`, /expects "sha256:" and 64/],
@@ -101,6 +102,7 @@ export const ERRORS: [string, RegExp | string][] = [
   ['[auth]\nuser = "u"\npassword_file = ""', /^\/f:2: .*needs a password or a token/],
   ['[auth]\npassword_file = "/p"', /^\/f:2: .*needs user beside it/],
   ['[auth]\nmechanisms = ["PLAIN"]', /^\/f:2: .*needs user beside it/],
+  ['[auth]\nmechanisms = ["PLAIN"]\npassword_file = "/p"', /^\/f:3: .*needs user beside it/],
   [
     '[auth]\nuser = "u"\npassword = "hunter2"\npassword_file = "/p"',
     /^\/f:3: key "password" in \[auth\] contradicts password_file: keep exactly one/,

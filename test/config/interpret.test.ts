@@ -118,12 +118,26 @@ test('all errors come at once, in the order of the lines, those of the environme
   );
 });
 
+test('O3: the errors come with the log that is in force, unless it is the log that is wrong', () => {
+  const logOf = (text: string, env: Record<string, string> = {}): unknown => {
+    const { ok, errors: _, ...more } = read(text, { env }) as Extract<Interpreted, { ok: false }>;
+    assert.ok(!ok, text);
+    return more;
+  };
+  const wrong = 'log = "/l"\nlog_format = "json"\nno_such_key = 1';
+  assert.deepEqual(logOf(wrong), { log: '/l', logFormat: 'json' });
+  assert.deepEqual(logOf('log = "l"'), {});
+  assert.deepEqual(logOf('log = "/l"\nlog_format = "yaml"'), {});
+  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG: 'l' }), {});
+  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG_FORMAT: 'yaml' }), {});
+});
+
 test('[tls] is under every host; the keys of a host about trust replace it', () => {
   const pin = `sha256:${'ab'.repeat(32)}`;
-  const colons = `SHA256:${Array(32).fill('AB').join(':')}`;
+  const colons = `SHA-256:${Array(32).fill('AB').join(':')}`;
   const { smarthosts } = config(
     `smarthosts = ["a", { url = "b", tls = { fingerprint = ["${colons}"] } }, { url = "c", tls = { mode = "off" } },
-       { url = "d", tls = { verify = false } }, "submissions://e", { url = "f", tls = { mode = "", certificate = "" } } ]
+       { url = "d", tls = { verify = false } }, "submissions://e", { url = "f", tls = { mode = "", certificate = "", server_name = "" } } ]
      [tls]\nmode = "opportunistic"\nca_file = "/ca"\ncertificate = "/cert"\nserver_name = "s"\nmin_version = "1.3"`,
   );
   const base = {
@@ -145,15 +159,18 @@ test('[tls] is under every host; the keys of a host about trust replace it', () 
       off,
       { ...base, verify: false, caFile: '' },
       { ...base, mode: 'required' },
-      { ...base, mode: 'default', certificate: '', certificateKey: '' },
+      { ...base, mode: 'default', serverName: '', certificate: '', certificateKey: '' },
     ],
   );
-  const pinned = config(`smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }]\n[tls]\nfingerprint = ["${pin}"]`).smarthosts;
+  const pinned = config(
+    `smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }, { url = "c", tls = { verify = false } }]\n[tls]\nfingerprint = ["${pin}"]`,
+  ).smarthosts;
   assert.deepEqual(
     pinned.map(({ tls }) => [tls.verify, tls.caFile, tls.fingerprint]),
     [
       [true, '', [pin]],
       [true, '/ca', []],
+      [false, '', []],
     ],
   );
   const lax = config('smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }]\n[tls]\nverify = false').smarthosts;
@@ -305,6 +322,8 @@ test('a file that every user can read keeps no password; one that every user can
     error('smarthosts = [{ url = "a", auth = { user = "u", password = "hunter2" } }]', { mode: 0o644 }),
     /^\/f:1: key "password" in auth of a smart host is refused/,
   );
+  const both = read(`${literal}\npassword_file = "/p"`, { mode: 0o644 });
+  assert.match(both.ok ? '' : both.errors.join('\n'), /"password" in \[auth\] contradicts .*\n.*"password" in \[auth\] is refused/);
   for (const mode of [0o644, 0o640, null]) config(command, { mode });
   assert.equal(
     error(command, { mode: 0o646 }),

@@ -292,11 +292,20 @@ test('a key that two of them set is an error that names both places, and every e
   ]);
   write(part, 'tls = 3\n');
   assert.equal(refused(await ask()), `${part}:1: key "tls" is in ${system}:3, too: keep one of them`);
-  write(system, `${host('system')}nothing = 1\n[[router]]\nname = "a"\n`);
+  write(system, `${host('system')}\n\n\nnothing = 1\n[[router]]\nname = "a"\n`);
   write(part, '\n[[router]]\nname = "b"\ndriver = "none"\n[auth]\nwho = 1\n');
   const wrong = await ask();
   const places = (wrong.ok ? [] : wrong.errors).map((error) => error.replace(/^(\S+: (?:key "\w+"|\[\[router\]\])).*$/s, '$1'));
-  assert.deepEqual(places, [`${system}:2: key "nothing"`, `${system}:3: [[router]]`, `${part}:4: key "driver"`, `${part}:6: key "who"`]);
+  assert.deepEqual(places, [`${system}:5: key "nothing"`, `${system}:6: [[router]]`, `${part}:4: key "driver"`, `${part}:6: key "who"`]);
+  write(system, `${host('system')}[tls]\nmode = "required"\n`);
+  write(part, '\n[tls]\nmin_version = "9"\n');
+  assert.match(refused(await ask()), /10\.toml:3: key "min_version" in \[tls\] expects/, 'a table that both have');
+  write(part, '\n\ndsn = "no"\n');
+  assert.match(refused(await ask()), /10\.toml:3: key "dsn" expects/);
+  write(part, 'dsn = "drop"\n');
+  const third = write('etc.d/20.toml', '\ndsn = "drop"\n');
+  assert.equal(refused(await ask()), `${third}:2: key "dsn" is in ${part}:1, too: keep one of them`);
+  rmSync(third);
   write(part, 'a = \n');
   assert.match(refused(await ask()), /10\.toml:1: this is not TOML/);
 });
@@ -335,9 +344,15 @@ test('the lock counts in any of them, and one that cannot be read does not open 
 test('each of them may hold what its own owner and mode allow', async ({ folder, system, write, ask }) => {
   mkdirSync(path.join(folder, 'etc.d'));
   write(system, '', 0o644);
-  const secret = write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o640);
+  write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o640);
   assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u');
-  chmodSync(secret, 0o644);
+  write(system, '[auth]\nmechanisms = ["PLAIN"]\n', 0o644);
+  assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u', 'also in a table that an open file has, too');
+  write(system, '[auth]\npassword = "p"\n', 0o644);
+  write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\n`, 0o640);
+  assert.match(refused(await ask()), /etc\.toml:2: key "password" in \[auth\] is refused, because every user can read this file/);
+  write(system, '', 0o644);
+  write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o644);
   assert.match(refused(await ask()), /50-auth\.toml:4: key "password" in \[auth\] is refused, because every user can read this file/);
 });
 
