@@ -115,6 +115,10 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   assert.equal(hostOf(await ask()), 'own');
   write(system, 'lock = "yes"');
   assert.equal(hostOf(await ask()), 'own');
+  write(system, '');
+  write(own, 'lock = true');
+  for (const elsewhere of [await ask(), await ask({ path: own })])
+    assert.match(elsewhere.ok ? elsewhere.warnings.join() : '', /config\.toml:1: key "lock" means nothing here/);
   write(system, `lock = true\nsmarthost = []`);
   assert.match(refused(await ask({ path: given })), /:2: key "smarthost" is unknown/);
   write(system, 'lock = true\nsmarthosts = [');

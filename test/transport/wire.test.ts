@@ -345,13 +345,20 @@ for (const [name, connect] of SOCKETS) {
   test(`${name}: octets that are given back are heard before those that come`, () =>
     within(10_000, async () => {
       const { wire, peer, stop } = await pair(connect);
-      wire.unread(Buffer.from('early '));
+      wire.unread(new Uint8Array(Buffer.from('early ')));
       peer.write('late');
       await new Promise((resolve) => setTimeout(resolve, 20));
       const { told } = watch(wire);
       assert.deepEqual(told, []);
       while (told.join('').length < 10) await turns(1);
       assert.equal(told.join(''), 'early late');
+      wire.listen(null);
+      peer.write('last');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      wire.unread(Buffer.from('not so late '));
+      const again = watch(wire);
+      while (again.told.join('').length < 16) await turns(1);
+      assert.equal(again.told.join(''), 'not so late last', 'also where those have come already');
       stop();
     }));
 
@@ -435,6 +442,12 @@ for (const [name, connect] of SOCKETS) {
         ['(closed: the connection was closed)'],
       );
       assert.equal(done, 1);
+      wire.write('late', (hasFailed) => {
+        done += hasFailed ? 10 : 0;
+      });
+      assert.equal(done, 1);
+      await turns(3);
+      assert.equal(done, 11);
       stop();
     }));
 
