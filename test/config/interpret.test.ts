@@ -116,6 +116,8 @@ test('all errors come at once, in the order of the lines, those of the environme
     got.errors.map((sentence) => sentence.split(': ')[0]),
     ['/f:2', '/f:4', '/f:6', 'environment', 'environment'],
   );
+  const routers = read('[[router]]\nname = "a"\n[[router]]\nname = "b"\n');
+  assert.equal(routers.ok ? 0 : routers.errors.length, 2, 'of each router');
 });
 
 test('O3: the errors come with the log that is in force, unless it is the log that is wrong', () => {
@@ -181,6 +183,19 @@ test('[tls] is under every host; the keys of a host about trust replace it', () 
       [true, '/ca'],
     ],
     'a host with its own CA is verified',
+  );
+  const routed = config(
+    `[tls]\nmode = "opportunistic"\nca_file = "/ca"\nmin_version = "1.3"\n[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = ["a", { url = "b" }]
+[[router]]\nname = "s"\ndriver = "manualroute"\nhosts = ["c"]\ntls = { mode = "required" }`,
+  ).routers.flatMap((router) => (router as ManualrouteDefinition).hosts);
+  assert.deepEqual(
+    routed.map(({ tls }) => [tls.mode, tls.caFile, tls.minVersion]),
+    [
+      ['opportunistic', '/ca', '1.3'],
+      ['opportunistic', '/ca', '1.3'],
+      ['required', '/ca', '1.3'],
+    ],
+    'so it is under the hosts of routers',
   );
 });
 
@@ -339,6 +354,7 @@ test('routers are read', () => {
 [[router]]
 name = "a"
 driver = "redirect"
+file = ""
 data = { root = "ops@example.org", "Mc. Duck" = "x", constructor = "y" }
 local_parts = ["*"]
 [[router]]
@@ -362,6 +378,11 @@ errors_to = "<>"
 headers_add = ["X-To: {address}"]
 headers_remove = ["X-Debug"]
 tls = { mode = "off" }
+[[router]]
+name = "d2"
+driver = "manualroute"
+hosts = ["smtp://h"]
+errors_to = ""
 [[router]]
 name = "e"
 driver = "manualroute"
@@ -408,6 +429,15 @@ server_name = "s"
       randomize: true,
       errorsTo: null,
       changes: { add: ['X-To: {address}'], remove: ['X-Debug'] },
+    },
+    {
+      driver: 'manualroute',
+      name: 'd2',
+      domains: [],
+      ...any,
+      hosts: [{ ...host, tls: { ...tls, mode: 'default' } }],
+      randomize: false,
+      changes: { add: [], remove: [] },
     },
     {
       driver: 'manualroute',

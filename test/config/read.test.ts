@@ -1,12 +1,12 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
-import { type ConfigAnswer, type ConfigRequest, readConfig } from '../../src/config/read.ts';
+import { type ConfigAnswer, type ConfigRequest, readConfig, userFile } from '../../src/config/read.ts';
 import { within } from '../support/within.ts';
 
 const euid = process.geteuid?.() ?? 0;
@@ -133,7 +133,9 @@ test('S3: a refused system file lets no other configuration in, because it may h
     assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
 });
 
-test('a missing file is an error only if it was named', async ({ folder, write, ask }) => {
+test('a missing file is an error only if it was named', async ({ folder, system, write, ask }) => {
+  assert.equal(refused(await ask({ path: system })), `-C names "${system}", which does not exist`);
+  assert.equal(userFile({}, null), null, 'who has no home has no file there');
   const none = path.join(folder, 'none.toml');
   assert.equal(refused(await ask({ path: none })), `-C names "${none}", which does not exist`);
   assert.equal(refused(await ask({ path: '' })), '-C names "", which does not exist');
@@ -150,9 +152,20 @@ test('a file that is no configuration is an error', async ({ folder, write, ask 
   assert.match(refused(await ask({ path: broken })), /broken:3: this is not TOML: /);
   assert.doesNotMatch(refused(await ask({ path: broken })), /hunter2/);
   assert.equal(refused(await ask({ path: '/dev/zero' })), '/dev/zero: is refused, because it is not a regular file');
+  accepted(await ask({ path: write('most', '#'.repeat(1048576)) }));
   const large = write('large', '#'.repeat(1048577));
   assert.match(refused(await ask({ path: large })), /large: has more than 1048576 octets/);
   assert.match(refused(await ask({ path: `${folder}/${'x'.repeat(300)}` })), /cannot be opened \(ENAMETOOLONG\)/);
+});
+
+test('no descriptor stays open, whatever comes of a file', async ({ folder, system, write, ask }) => {
+  if (process.platform !== 'linux') return;
+  const open = (): number => readdirSync('/proc/self/fd').length;
+  write(system, host('a'));
+  const before = open();
+  accepted(await ask());
+  for (const path of [folder, write('broken', '= 1'), write('writable', '', 0o666), '/dev/zero']) refused(await ask({ path }));
+  assert.equal(open(), before);
 });
 
 test('a file with a byte order mark or CRLF line ends is read', async ({ write, ask }) => {
@@ -224,11 +237,26 @@ test('a file that cannot be read names path, uid and mode', ({ folder, own, syst
     /cannot be read by uid \d+; a directory above it is closed to this user, \S+home \(mode 0000, owner uid \d+\): run chmod o\+x \S+home; it is ignored$/,
   );
   chmodSync(home, 0o755);
+  mkdirSync(path.join(folder, 'etc.d'), { mode: 0o700 });
+  if (isRoot) assert.match(refused(askAs(uid, { ...request, home: null })), /etc\.d: cannot be read by uid \d+; its mode is 0700/);
+  rmSync(path.join(folder, 'etc.d'), { recursive: true });
   write(system, 'lock = true', 0o200);
   write(own, host('own'), 0o644);
   assert.equal(hostOf(askAs(uid, request)), 'own', 'a lock that this user cannot read is not for this user');
   write(own, host('own'), 0o200);
   assert.match(refused(askAs(uid, request)), /config\.toml: cannot be read by uid \d+; its mode is 0200/);
+  if (!isRoot) return;
+  write(system, host('system'), 0o644);
+  chownSync(own, 4711, 4711);
+  const foreign = askAs(uid, request);
+  assert.equal(hostOf(foreign), 'system');
+  assert.deepEqual(foreign.ok && foreign.warnings, [`${own}: belongs to uid 4711, not to uid ${uid}, and is ignored`]);
+  chownSync(system, 4711, 4711);
+  chmodSync(system, 0o600);
+  assert.match(
+    refused(askAs(uid, { ...request, home: null })),
+    /etc\.toml: cannot be read by uid \d+; its mode is 0600, its owner uid 4711/,
+  );
 });
 
 /** The modules that a module loads by static imports, at any depth. */

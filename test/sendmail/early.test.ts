@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { COMMAND, ENVIRONMENT, RUNTIME, run, scratch, setUp, smartHost, start, toHosts } from '../support/command.ts';
@@ -11,7 +12,7 @@ import { within } from '../support/within.ts';
 const test = suite('early');
 
 /** Time with its zone, then the id. */
-const HEAD = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} U=\S+ P=local not sent: `;
+const HEAD = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} U=${os.userInfo().username} P=local not sent: `;
 
 // arguments, more of the configuration, what the log has, why
 const ROWS: readonly (readonly [readonly string[], string, string, string])[] = [
@@ -80,6 +81,8 @@ test('O3: an ordinary user whose log is the administrator’s hears of that with
       second,
       /^sendmail: cannot write the log \/proc\/1\/nospool\.log as uid \d+: .*(; syslog has it|there is no syslog: nothing was logged; set log)$/,
     );
+    const misuse = (await run(config, ['-Z'], '')).stderr.split('\n');
+    assert.deepEqual([misuse[0], misuse[1]], ['sendmail: unknown option -Z: see --help', second]);
   }));
 
 /** Runs it in a mount namespace in which the journal's socket is `socket`; the value is the exit status. */
