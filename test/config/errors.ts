@@ -14,6 +14,9 @@ export const ERRORS: [string, RegExp | string][] = [
   ],
   ['verify = true', /^\/f:1: key "verify" does not belong here but in \[tls\]/],
   ['[auth]\nverify = true', /^\/f:2: key "verify" in \[auth\] does not belong here but in \[tls\]/],
+  ['[auth]\ntls = { mode = "off" }', /^\/f:2: key "tls" in \[auth\] is unknown/],
+  ['domains = ["a"]', /^\/f:1: key "domains" is unknown/],
+  ['url = "a"', /^\/f:1: key "url" is unknown/],
   ['[tsl]\nmode = "off"', '/f:1: key "tsl" is unknown; did you mean "tls"?'],
   ['[timeouts]\nconect = "5s"', '/f:2: key "conect" in [timeouts] is unknown; did you mean "connect"?'],
   ['tls = "off"', /^\/f:1: key "tls" expects a table/],
@@ -150,6 +153,10 @@ export const ERRORS: [string, RegExp | string][] = [
   ],
   ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nfile = "/a"', /^\/f:5: key "file" .*is for driver = "redirect" only$/],
   ['[[router]]\nname = "a"\ndriver = "manualroute"', /^\/f:1: \[\[router\]\] "a" needs hosts/],
+  [
+    '[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["a"]\nuser = "x"',
+    /^\/f:5: key "user" in \[\[router\]\] does not belong here but in auth = \{ … \}$/,
+  ],
   ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = []', /"a" needs hosts/],
   ['[[router]]\nname = "a"\ndriver = "manualroute"\nhosts = ["x:y"]', /^\/f:4: key "hosts": port "y"/],
   [

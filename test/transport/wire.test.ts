@@ -11,7 +11,7 @@ import { suite } from 'uvu';
 import { connectBun } from '../../src/transport/bun-wire.ts';
 import { connectNode, nodeWire } from '../../src/transport/node-wire.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
-import type { Connect, Unreached, Wire, WireEnd } from '../../src/transport/wire.ts';
+import { CLOSED, type Connect, type Unreached, type Wire, type WireEnd } from '../../src/transport/wire.ts';
 import { startDeaf } from '../support/deaf.ts';
 import { wireTo } from '../support/sockets.ts';
 import { loop, tunnelTo } from '../support/streams.ts';
@@ -488,6 +488,23 @@ for (const [name, connect] of SOCKETS) {
       const { told, closed } = watch(wire);
       await writeUntil(closed, wire);
       assert.equal(told[0], '421 bye\r\n');
+      stop();
+    }));
+
+  test(`${name}: what a server says before a handshake ends it, and none begins on what is closed`, () =>
+    within(10_000, async () => {
+      const { wire, peer, stop } = await pair(connect);
+      const options = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+      const context = isBun ? null : createSecureContext(options);
+      const terms = { context, options, serverName: 'smart.example', explain: ({ code }: NodeJS.ErrnoException) => `no TLS: ${code}` };
+      peer.write('220 in clear text\r\n');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const code = 'ERR_SSL_WRONG_VERSION_NUMBER';
+      if (!isCopy)
+        assert.deepEqual(await wire.startTls(terms), { ok: false, reason: 'handshake', detail: `no TLS: ${code}`, systemCode: code });
+      wire.destroy();
+      await turns(3);
+      assert.deepEqual(await wire.startTls(terms), { ok: false, reason: 'handshake', detail: CLOSED });
       stop();
     }));
 
