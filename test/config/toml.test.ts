@@ -99,9 +99,9 @@ test('tables have no prototype, so no name of a user finds a method', () => {
 });
 
 test('a comment may be the end of the text', () => {
-  const toml = parseToml('# begin\na = 1 # one\n# end');
+  const toml = parseToml('# begin\na = 1# one, c = [\nb = 2\n# end');
   assert.ok(toml.ok);
-  assert.equal(toml.value.line('a'), 2);
+  assert.deepEqual([toml.value.line('a'), toml.value.line('b'), toml.value.line('c')], [2, 3, 0]);
 });
 
 test('errors have a line and repeat nothing of the file', () => {

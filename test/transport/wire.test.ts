@@ -508,6 +508,25 @@ for (const [name, connect] of SOCKETS) {
       stop();
     }));
 
+  const HANDSHAKES: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
+    ['clear text', '220 in clear text\r\n', /^ERR_SSL_WRONG_VERSION_NUMBER$/],
+    ['an alert', new Uint8Array([21, 3, 3, 0, 2, 2, 40]), /^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE$/],
+  ];
+  if (!isCopy)
+    for (const [what, said, code] of HANDSHAKES)
+      test(`${name}: a handshake that is answered by ${what} fails with the code of the library`, () =>
+        within(10_000, async () => {
+          const { wire, peer, stop } = await pair(connect);
+          peer.once('data', () => peer.write(said));
+          const options = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+          const context = isBun ? null : createSecureContext(options);
+          const failed = await wire.startTls({ context, options, serverName: 'smart.example', explain: (error) => `${error.code}` });
+          assert.ok(!failed.ok);
+          assert.equal(failed.systemCode, failed.detail);
+          assert.match(failed.detail, code);
+          stop();
+        }));
+
   const refusals: readonly (readonly [Parameters<Connect>[0], from: string | undefined, Unreached])[] = [
     [
       { address: '127.0.0.1', family: 4, port: 1 },
