@@ -128,6 +128,7 @@ test('O3: the errors come with the log that is in force, unless it is the log th
   };
   const wrong = 'log = "/l"\nlog_format = "json"\nno_such_key = 1';
   assert.deepEqual(logOf(wrong), { log: '/l', logFormat: 'json' });
+  assert.deepEqual(logOf(wrong.replace('/l', '~/l')), { log: '/home/ops/l', logFormat: 'json' });
   assert.deepEqual(logOf('log = "l"'), {});
   assert.deepEqual(logOf('log = "/l"\nlog_format = "yaml"'), {});
   assert.deepEqual(logOf(wrong, { NOSPOOL_LOG: 'l' }), {});
@@ -299,6 +300,7 @@ test('a secret is read from each of its keys', () => {
   assert.deepEqual(secret('password_file = "~/p"'), { from: 'file', path: '/home/ops/p' });
   assert.deepEqual(secret('password_file = "mail"'), { from: 'file', path: 'mail' }, 'a systemd credential, found when it is read');
   assert.deepEqual(secret('password_command = ["/bin/cat", "a b"]'), { from: 'command', argv: ['/bin/cat', 'a b'] });
+  assert.deepEqual(secret('password_command = ["~/bin/pw"]'), { from: 'command', argv: ['/home/ops/bin/pw'] });
   assert.deepEqual(secret('password_env = "NOSPOOL_MY_PASSWORD"', { env: { NOSPOOL_MY_PASSWORD: 'hunter2' } }), {
     from: 'env',
     name: 'NOSPOOL_MY_PASSWORD',
