@@ -87,10 +87,11 @@ test('M2: SIGHUP ends a run whose message is typed', () =>
 
 test('M2: Ctrl-D ends the message, and so does a lone dot', () =>
   within(30_000, async () => {
-    for (const end of ['\x04', '.\n']) {
-      const { status, taken } = await on([...HALF, ['type', end]], sendmail);
+    for (const end of ['\x04', '.\n', '.\nnext command\n']) {
+      const { status, logged, taken } = await on([...HALF, ['type', end]], sendmail);
       assert.equal(status, 0);
       assert.deepEqual(taken, ['half of it\r\n']);
+      assert.doesNotMatch(logged, /single dot/, 'a person means the dot, whatever is typed behind it');
     }
   }));
 

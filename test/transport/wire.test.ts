@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { createConnection, createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { createSecureContext, createServer as createTlsServer } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
 import { connectBun } from '../../src/transport/bun-wire.ts';
 import { connectNode, nodeWire } from '../../src/transport/node-wire.ts';
@@ -526,6 +526,24 @@ for (const [name, connect] of SOCKETS) {
           assert.match(failed.detail, code);
           stop();
         }));
+
+  if (!isCopy)
+    test(`${name}: an error of TLS behind the handshake is told as one that came later`, () =>
+      within(10_000, async () => {
+        const certificate = makeCertificate({ names: ['smart.example'] });
+        const { wire, peer, stop } = await pair(connect);
+        const secure = new TLSSocket(peer, { isServer: true, key: certificate.key, cert: certificate.cert }).on('error', () => {});
+        const options = { ca: certificate.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+        const context = isBun ? null : createSecureContext(options);
+        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: (_, when) => when });
+        assert.ok(secured.ok);
+        const { closed } = watch(secured.value.wire);
+        secured.value.wire.write('x');
+        await once(secure, 'data');
+        peer.write('no record of TLS');
+        assert.equal((await closed).detail, 'later');
+        stop();
+      }));
 
   const refusals: readonly (readonly [Parameters<Connect>[0], from: string | undefined, Unreached])[] = [
     [
