@@ -415,6 +415,8 @@ test('C5: a message beyond the window arrives by one attempt and by two, and lea
     assert.deepEqual([unread.status, unread.stdout], [0, 'Subject: x\n']);
     const cut = await shell('$send a@b.example; cat', 'Subject: x\n\none\n.\nmore\n', [refusing]);
     assert.equal(cut.stdout, 'more\n');
+    const far = await shell('$send a@b.example; cat', `${input.slice(0, 400_000)}\n.\nmore\n`, [refusing]);
+    assert.deepEqual([far.status, far.stdout], [0, 'more\n'], 'a dot that nobody has come to');
   }));
 
 test('C5: -bs and -bS read on from where they stand, and so does nospool send', () =>

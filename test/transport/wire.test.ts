@@ -679,6 +679,12 @@ test('a wire with TLS of its own ends with it, carries long writes both ways, an
       const octets = told.filter((what) => !what.startsWith('(')).reduce((sum, { length }) => sum + length, 0);
       assert.deepEqual([heard, octets, told.at(-1)], [long.length, long.length, '(closed: the connection was closed)'], name);
       assert.ok(base.heard > long.length && wire.heard === base.heard, `${name}: octets of TLS are heard, too`);
+      const below = watch(base);
+      await turns(3);
+      assert.ok(
+        below.told.every((what) => what.startsWith('(')),
+        `${name}: and kept by nobody`,
+      );
     }
     server.close();
   }));
