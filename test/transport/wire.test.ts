@@ -475,9 +475,10 @@ for (const [name, connect] of SOCKETS) {
     test(`${name}: a reset ${what} has its words and its code`, () =>
       within(10_000, async () => {
         const { wire, peer, stop } = await pair(connect);
-        const { closed } = watch(wire);
+        const { told, closed } = watch(wire);
         reset(wire, peer);
         assert.deepEqual(await closed, { detail: 'connection reset by the server', systemCode: 'ECONNRESET' });
+        if (isBun) assert.ok(!told.includes('(end)'), 'it is no end');
         stop();
       }));
 
