@@ -306,6 +306,9 @@ test('C3: text behind a lone dot is noted: in the log, and with a failure or -v 
     assert.deepEqual([failed.ended.status, failed.ended.stderr.endsWith(`sendmail: ${CUT}\n`), noted(failed.logged)], [1, true, true]);
     const json = await sent(['a@b.example'], cut, 'log_format = "json"');
     assert.deepEqual(JSON.parse(json.logged).notes, [CUT]);
+    const long = await sent(['a@b.example'], `${FROM}\n\n${'x'.repeat(2000)}\n.\ntwo\n`, 'log_format = "json"');
+    const { notes } = JSON.parse(long.logged);
+    assert.deepEqual([notes.length, notes[1]], [2, CUT], 'beside what else is to be said');
     for (const [args, input] of [
       [['a@b.example'], `${FROM}\n\none\n.\n`],
       [['a@b.example'], `${FROM}\n\none\n.\r\n \n\t\r\n\n`],
