@@ -412,7 +412,9 @@ for (const [name, connect] of SOCKETS) {
       const { wire, peer, stop } = await pair(connect);
       const { told, closed } = watch(wire);
       const heard = heardBy(peer);
-      wire.write('QUIT\r\n');
+      let done = 0;
+      wire.write('QUIT\r\n', () => done++);
+      assert.equal(done, 0, 'later, also where the system takes all at once');
       wire.end();
       wire.end();
       assert.equal(`${await heard}`, 'QUIT\r\n');
