@@ -530,6 +530,27 @@ for (const [name, connect] of SOCKETS) {
           stop();
         }));
 
+  test(`${name}: the versions of TLS are those that were asked for`, () =>
+    within(10_000, async () => {
+      const certificate = makeCertificate({ names: ['smart.example'] });
+      const version = async (served: 'TLSv1.2' | 'TLSv1.3', minVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<string | null> => {
+        const server = createTlsServer({ key: certificate.key, cert: certificate.cert, maxVersion: served });
+        server.on('tlsClientError', () => {}).on('secureConnection', (socket) => socket.on('error', () => {}));
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+        const wire = await wireTo((server.address() as { port: number }).port, connect);
+        const options = { ca: certificate.own, minVersion, maxVersion: 'TLSv1.3' } as const;
+        const context = isBun ? null : createSecureContext(options);
+        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: String });
+        const spoken = secured.ok ? secured.value.peer.getProtocol() : null;
+        wire.destroy();
+        server.close();
+        return spoken;
+      };
+      assert.equal(await version('TLSv1.3', 'TLSv1.2'), 'TLSv1.3');
+      assert.equal(await version('TLSv1.2', 'TLSv1.2'), 'TLSv1.2');
+      assert.equal(await version('TLSv1.2', 'TLSv1.3'), null);
+    }));
+
   if (!isCopy)
     test(`${name}: an error of TLS behind the handshake is told as one that came later`, () =>
       within(10_000, async () => {
