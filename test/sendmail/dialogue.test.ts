@@ -7,12 +7,13 @@ import type { Config } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
 import { makeReports } from '../../src/process/report.ts';
+import type { RoutingProblem } from '../../src/router/route.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
 import { type Messages, makeMessages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
-import { verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
+import { refuseRecipient, verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
 import { parseMailbox } from '../../src/smtp/path.ts';
 import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
@@ -90,6 +91,30 @@ async function collected(source: Source): Promise<string> {
     text += latin1(got);
   }
 }
+
+test('the reply to a recipient is temporary where all its problems are, and tells what the first is about', () => {
+  const parsed = parseMailbox('a@b.com');
+  assert.ok(parsed.ok);
+  const address = parsed.value;
+  const facts = { address, chain: [address], router: 'r', detail: 'no' };
+  const [failed, deferred] = [
+    { ...facts, kind: 'failed' as const },
+    { ...facts, kind: 'deferred' as const },
+  ];
+  const disagree: RoutingProblem = { kind: 'disagree', address, other: address, field: 'hosts', detail: 'no' };
+  for (const [problems, expected] of [
+    [[failed], '550 5.1.1'],
+    [[deferred], '451 4.3.0'],
+    [[disagree], '451 4.5.3'],
+    [[disagree, deferred], '451 4.5.3'],
+    [[deferred, disagree], '451 4.3.0'],
+    [[disagree, failed], '550 5.5.3'],
+    [[failed, disagree], '550 5.1.1'],
+  ] as const) {
+    const { code, lines } = refuseRecipient(problems);
+    assert.equal(`${code} ${lines[0]?.split(' ')[0]}`, expected, problems.map(({ kind }) => kind).join());
+  }
+});
 
 test('text with LF alone becomes text with CRLF, however it is cut; text whose first line end is CRLF stays', () =>
   fc.assert(

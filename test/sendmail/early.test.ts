@@ -85,6 +85,21 @@ test('O3: an ordinary user whose log is the administrator’s hears of that with
     assert.deepEqual([misuse[0], misuse[1]], ['sendmail: unknown option -Z: see --help', second]);
   }));
 
+test('a signal that comes before anything is read ends the command with status 1', () =>
+  within(20_000, async () => {
+    const { config, folder } = setUp(toHosts(9));
+    const hook = path.join(folder, 'hook.cjs');
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+      // The program has begun, and its listeners stand.
+      const send = `queueMicrotask(() => process.kill(process.pid, '${signal}'))`;
+      writeFileSync(hook, `process.on('newListener', (name) => name === '${signal}' && ${send});`);
+      const { status, signal: by } = await run(config, ['-bv', 'joe@bar.com'], '', {
+        env: { ...ENVIRONMENT, NODE_OPTIONS: `--require=${hook}` },
+      });
+      assert.deepEqual([status, by], [1, null], signal);
+    }
+  }));
+
 /** Runs it in a mount namespace in which the journal's socket is `socket`; the value is the exit status. */
 async function runWithJournal(socket: string, config: string, args: readonly string[]): Promise<number | null> {
   const script = 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && ln -s "$0" /run/systemd/journal/stdout && exec "$@"';
