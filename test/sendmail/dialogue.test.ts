@@ -10,12 +10,13 @@ import { makeReports } from '../../src/process/report.ts';
 import type { RoutingProblem } from '../../src/router/route.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
+import { readMailDsn, readRecipientDsn } from '../../src/sendmail/dialogue/dsn-parameters.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
 import { type Messages, makeMessages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
 import { refuseRecipient, verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { parseMailbox } from '../../src/smtp/path.ts';
+import { parseMailbox, printMailbox } from '../../src/smtp/path.ts';
 import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
 import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
@@ -114,6 +115,25 @@ test('the reply to a recipient is temporary where all its problems are, and tell
     const { code, lines } = refuseRecipient(problems);
     assert.equal(`${code} ${lines[0]?.split(' ')[0]}`, expected, problems.map(({ kind }) => kind).join());
   }
+});
+
+test('parameters of notifications are read in either case, and an original recipient as xtext of UTF-8', () => {
+  const given = (...pairs: readonly (readonly [string, string])[]) => pairs.map(([keyword, value]) => ({ keyword, value }));
+  assert.deepEqual(readMailDsn(given(['RET', 'hdrs'], ['ENVID', 'a+2Bb'])), { ret: 'HDRS', envid: 'a+b' });
+  assert.deepEqual(readMailDsn([]), {});
+  const path = parseMailbox('a@b.com');
+  assert.ok(path.ok);
+  const original = (value: string): string | undefined => {
+    const { original: found } = readRecipientDsn(path.value, given(['NOTIFY', 'success,Failure'], ['ORCPT', value]));
+    return found && printMailbox(found);
+  };
+  assert.equal(original('RFC822;a+2Bb@c.com'), 'a+b@c.com');
+  assert.equal(original('utf-8;j+C3+B6rg@c.com'), 'jörg@c.com');
+  assert.equal(original('x400;a@c.com'), undefined);
+  assert.deepEqual(readRecipientDsn(path.value, given(['NOTIFY', 'success,Failure'])), {
+    path: path.value,
+    notify: ['SUCCESS', 'FAILURE'],
+  });
 });
 
 test('text with LF alone becomes text with CRLF, however it is cut; text whose first line end is CRLF stays', () =>

@@ -630,7 +630,12 @@ for (const [name, connect] of SOCKETS) {
   test(`${name}: an attempt that is given up tells nothing`, () =>
     within(10_000, async () => {
       const deaf = await startDeaf();
-      const server = createServer();
+      let open = 0;
+      const server = createServer((peer) => {
+        open += 1;
+        peer.on('error', () => {}).on('close', () => (open -= 1));
+        peer.resume();
+      });
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       const told: string[] = [];
       const { port } = server.address() as { port: number };
@@ -644,7 +649,7 @@ for (const [name, connect] of SOCKETS) {
       await new Promise((resolve) => setTimeout(resolve, 50));
       deaf.stop();
       await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.deepEqual(told, []);
+      assert.deepEqual([told, open], [[], 0], 'and leaves no connection');
       server.close();
     }));
 }
