@@ -196,6 +196,8 @@ test('the producer of a pushed source waits until the reader reads past what was
   await discarded.waitUntilConsumed();
   discarded.push(octets('three'));
   await discarded.waitUntilConsumed();
+  discarded.end(CLEAN);
+  assert.deepEqual(await discarded.source.read(), CLEAN, 'what comes later is not kept');
 });
 
 /* ---- the owner of the messages ---- */
