@@ -337,6 +337,9 @@ test('a key that two of them set is an error that names both places, and every e
   write(part, 'dsn = "drop"\n');
   const third = write('etc.d/20.toml', '\ndsn = "drop"\n');
   assert.equal(refused(await ask()), `${third}:2: key "dsn" is in ${part}:1, too: keep one of them`);
+  write(system, host('system'));
+  for (const file of [part, third]) write(file, '[tls]\nmode = "off"\n');
+  assert.equal(refused(await ask()), `${third}:2: key "mode" in [tls] is in ${part}:2, too: keep one of them`);
   rmSync(third);
   write(part, 'a = \n');
   assert.match(refused(await ask()), /10\.toml:1: this is not TOML/);
