@@ -22,7 +22,7 @@ export function complain(facts: readonly string[]): void {
   writeText(2, joinLines(linesOf(facts, 'sendmail: ')));
 }
 
-/** Characters that standard error still gets. */
+/** Characters that standard error still gets; -1 when it was told where the rest is. */
 let room = Number.POSITIVE_INFINITY;
 
 /** Lets standard error have so many characters more: a pipe that nobody reads must not fill up and hold a write for ever. */
@@ -33,8 +33,8 @@ export function limitErrors(most: number): void {
 /** The lines for which there is room. The last one says where the others are. */
 function takeRoom(written: string): string {
   const isWhole = written.length <= room;
-  const taken = isWhole ? written : written.slice(0, written.lastIndexOf('\n', room - 1) + 1) + (room > 0 ? REST : '');
-  room = isWhole ? room - written.length : 0;
+  const taken = isWhole ? written : written.slice(0, written.lastIndexOf('\n', room - 1) + 1) + (room < 0 ? '' : REST);
+  room = isWhole ? room - written.length : -1;
   return taken;
 }
 

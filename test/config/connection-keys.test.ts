@@ -52,12 +52,27 @@ const TABLE: readonly [string, (Link | undefined)[], string][] = [
     [link({ proxy: proxy({ user: 'u', secret: file('/pw') }) }), undefined, link({ proxy: proxy({ host: 'q' }) })],
     'a proxy of its own, or none, takes no password from above',
   ],
+  [
+    'smarthosts = [{ url = "a" }]\nproxy = "socks5://u@p"\nproxy_password_file = "/pw"\nsource_address = "192.0.2.1"',
+    [link({ proxy: proxy({ user: 'u', secret: file('/pw') }), sourceAddress: '192.0.2.1', family: 4 })],
+    'a table that writes nothing of its own is reached as the file says',
+  ],
+  [
+    'proxy = "socks5://p"\n[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = [{ url = "b" }]',
+    [link({ proxy: proxy() })],
+    'so is one in a router',
+  ],
   ['smarthosts = ["a", "unix:/run/smtp"]\nproxy = "socks5://p"', [link({ proxy: proxy() }), undefined], 'a socket is reached directly'],
   ['smarthosts = ["a"]\nsource_address = "192.0.2.1"', [link({ sourceAddress: '192.0.2.1', family: 4 })], 'the address decides the family'],
   [
     'smarthosts = ["a"]\nsource_address = "fe80::1%eth0"\nfamily = "6"',
     [link({ sourceAddress: 'fe80::1%eth0', family: 6 })],
     'both, with a zone',
+  ],
+  [
+    'smarthosts = ["a"]\nsource_address = "192.0.2.1"\nfamily = "any"',
+    [link({ sourceAddress: '192.0.2.1', family: 4 })],
+    'the address narrows any family',
   ],
   ['smarthosts = ["a"]\nfamily = "6"', [link({ family: 6 })], 'a family'],
   [

@@ -116,14 +116,31 @@ test('all errors come at once, in the order of the lines, those of the environme
     got.errors.map((sentence) => sentence.split(': ')[0]),
     ['/f:2', '/f:4', '/f:6', 'environment', 'environment'],
   );
+  const routers = read('[[router]]\nname = "a"\n[[router]]\nname = "b"\n');
+  assert.equal(routers.ok ? 0 : routers.errors.length, 2, 'of each router');
+});
+
+test('O3: the errors come with the log that is in force, unless it is the log that is wrong', () => {
+  const logOf = (text: string, env: Record<string, string> = {}): unknown => {
+    const { ok, errors: _, ...more } = read(text, { env }) as Extract<Interpreted, { ok: false }>;
+    assert.ok(!ok, text);
+    return more;
+  };
+  const wrong = 'log = "/l"\nlog_format = "json"\nno_such_key = 1';
+  assert.deepEqual(logOf(wrong), { log: '/l', logFormat: 'json' });
+  assert.deepEqual(logOf(wrong.replace('/l', '~/l')), { log: '/home/ops/l', logFormat: 'json' });
+  assert.deepEqual(logOf('log = "l"'), {});
+  assert.deepEqual(logOf('log = "/l"\nlog_format = "yaml"'), {});
+  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG: 'l' }), {});
+  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG_FORMAT: 'yaml' }), {});
 });
 
 test('[tls] is under every host; the keys of a host about trust replace it', () => {
   const pin = `sha256:${'ab'.repeat(32)}`;
-  const colons = `SHA256:${Array(32).fill('AB').join(':')}`;
+  const colons = `SHA-256:${Array(32).fill('AB').join(':')}`;
   const { smarthosts } = config(
     `smarthosts = ["a", { url = "b", tls = { fingerprint = ["${colons}"] } }, { url = "c", tls = { mode = "off" } },
-       { url = "d", tls = { verify = false } }, "submissions://e", { url = "f", tls = { mode = "", certificate = "" } } ]
+       { url = "d", tls = { verify = false } }, "submissions://e", { url = "f", tls = { mode = "", certificate = "", server_name = "" } } ]
      [tls]\nmode = "opportunistic"\nca_file = "/ca"\ncertificate = "/cert"\nserver_name = "s"\nmin_version = "1.3"`,
   );
   const base = {
@@ -145,15 +162,18 @@ test('[tls] is under every host; the keys of a host about trust replace it', () 
       off,
       { ...base, verify: false, caFile: '' },
       { ...base, mode: 'required' },
-      { ...base, mode: 'default', certificate: '', certificateKey: '' },
+      { ...base, mode: 'default', serverName: '', certificate: '', certificateKey: '' },
     ],
   );
-  const pinned = config(`smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }]\n[tls]\nfingerprint = ["${pin}"]`).smarthosts;
+  const pinned = config(
+    `smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }, { url = "c", tls = { verify = false } }]\n[tls]\nfingerprint = ["${pin}"]`,
+  ).smarthosts;
   assert.deepEqual(
     pinned.map(({ tls }) => [tls.verify, tls.caFile, tls.fingerprint]),
     [
       [true, '', [pin]],
       [true, '/ca', []],
+      [false, '', []],
     ],
   );
   const lax = config('smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }]\n[tls]\nverify = false').smarthosts;
@@ -164,6 +184,19 @@ test('[tls] is under every host; the keys of a host about trust replace it', () 
       [true, '/ca'],
     ],
     'a host with its own CA is verified',
+  );
+  const routed = config(
+    `[tls]\nmode = "opportunistic"\nca_file = "/ca"\nmin_version = "1.3"\n[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = ["a", { url = "b" }]
+[[router]]\nname = "s"\ndriver = "manualroute"\nhosts = ["c"]\ntls = { mode = "required" }`,
+  ).routers.flatMap((router) => (router as ManualrouteDefinition).hosts);
+  assert.deepEqual(
+    routed.map(({ tls }) => [tls.mode, tls.caFile, tls.minVersion]),
+    [
+      ['opportunistic', '/ca', '1.3'],
+      ['opportunistic', '/ca', '1.3'],
+      ['required', '/ca', '1.3'],
+    ],
+    'so it is under the hosts of routers',
   );
 });
 
@@ -191,6 +224,10 @@ test('no smart host gets the password of another, unless the file says so', () =
   assert.deepEqual(routed('auth = "none"'), [undefined]);
   assert.deepEqual(routed(own), ['v']);
   assert.deepEqual(routed(`[router.auth]\nuser = "v"\npassword_file = "/q"`), ['v']);
+  // A host that is written as a table has what its router has.
+  const table = (more: string): (string | undefined)[] =>
+    (config(route(more).replace('"b"', '{ url = "b" }')).routers[0] as ManualrouteDefinition).hosts.map((host) => host.auth?.user);
+  assert.deepEqual([table(own), table('auth = "none"'), table('auth = "default"')], [['v'], [undefined], ['u']]);
 });
 
 test('W3: a password goes in the clear only to hosts that are written as loopback, or with allow_plaintext', () => {
@@ -214,7 +251,7 @@ test('W3: a password goes in the clear only to hosts that are written as loopbac
 
 test('W6: ignore_extensions is the list of the host, else of the route, else of the file', () => {
   const text = `ignore_extensions = ["chunking"]
-smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s"]
+smarthosts = ["a", { url = "b", ignore_extensions = ["SIZE", "X-NEW"] }, { url = "c", ignore_extensions = [] }, "unix:/s", { url = "g" }]
 [[router]]
 name = "r"
 driver = "manualroute"
@@ -226,7 +263,7 @@ driver = "manualroute"
 hosts = ["f"]`;
   const ignored = (hosts: Config['smarthosts']): (readonly string[] | undefined)[] => hosts.map((host) => host.ignoreExtensions);
   const got = config(text);
-  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING']]);
+  assert.deepEqual(ignored(got.smarthosts), [['CHUNKING'], ['SIZE', 'X-NEW'], undefined, ['CHUNKING'], ['CHUNKING']]);
   const [r, s] = got.routers as [ManualrouteDefinition, ManualrouteDefinition];
   assert.deepEqual([ignored(r.hosts), ignored(s.hosts)], [[['PIPELINING'], ['DSN']], [['CHUNKING']]]);
   const env = { NOSPOOL_IGNORE_EXTENSIONS: 'CHUNKING pipelining' };
@@ -263,6 +300,7 @@ test('a secret is read from each of its keys', () => {
   assert.deepEqual(secret('password_file = "~/p"'), { from: 'file', path: '/home/ops/p' });
   assert.deepEqual(secret('password_file = "mail"'), { from: 'file', path: 'mail' }, 'a systemd credential, found when it is read');
   assert.deepEqual(secret('password_command = ["/bin/cat", "a b"]'), { from: 'command', argv: ['/bin/cat', 'a b'] });
+  assert.deepEqual(secret('password_command = ["~/bin/pw"]'), { from: 'command', argv: ['/home/ops/bin/pw'] });
   assert.deepEqual(secret('password_env = "NOSPOOL_MY_PASSWORD"', { env: { NOSPOOL_MY_PASSWORD: 'hunter2' } }), {
     from: 'env',
     name: 'NOSPOOL_MY_PASSWORD',
@@ -301,6 +339,8 @@ test('a file that every user can read keeps no password; one that every user can
     error('smarthosts = [{ url = "a", auth = { user = "u", password = "hunter2" } }]', { mode: 0o644 }),
     /^\/f:1: key "password" in auth of a smart host is refused/,
   );
+  const both = read(`${literal}\npassword_file = "/p"`, { mode: 0o644 });
+  assert.match(both.ok ? '' : both.errors.join('\n'), /"password" in \[auth\] contradicts .*\n.*"password" in \[auth\] is refused/);
   for (const mode of [0o644, 0o640, null]) config(command, { mode });
   assert.equal(
     error(command, { mode: 0o646 }),
@@ -316,6 +356,7 @@ test('routers are read', () => {
 [[router]]
 name = "a"
 driver = "redirect"
+file = ""
 data = { root = "ops@example.org", "Mc. Duck" = "x", constructor = "y" }
 local_parts = ["*"]
 [[router]]
@@ -339,6 +380,11 @@ errors_to = "<>"
 headers_add = ["X-To: {address}"]
 headers_remove = ["X-Debug"]
 tls = { mode = "off" }
+[[router]]
+name = "d2"
+driver = "manualroute"
+hosts = ["smtp://h"]
+errors_to = ""
 [[router]]
 name = "e"
 driver = "manualroute"
@@ -388,6 +434,15 @@ server_name = "s"
     },
     {
       driver: 'manualroute',
+      name: 'd2',
+      domains: [],
+      ...any,
+      hosts: [{ ...host, tls: { ...tls, mode: 'default' } }],
+      randomize: false,
+      changes: { add: [], remove: [] },
+    },
+    {
+      driver: 'manualroute',
       name: 'e',
       domains: [],
       ...any,
@@ -422,6 +477,10 @@ test('[rewrite] is read', () => {
   assert.deepEqual({ ...rewrite }, { root: 'host1@example.org', '*@host1': '*@example.org', 'a@b': 'c', '*@c': 'noreply@example.org' });
 });
 
+test('from may have the login more than once', () => {
+  assert.equal(config('from = "{login}+{login}@example.org"').from, '{login}+{login}@example.org');
+});
+
 test('W4: a hostname that EHLO cannot say gets a warning; the dot of the root is removed', () => {
   const read1 = (name: string): { readonly hostname: string; readonly warnings: readonly string[] } => {
     const got = read(`hostname = "${name}"`);
@@ -446,6 +505,7 @@ test('a key without effect gets a warning', () => {
   };
   assert.deepEqual(warnings('lock = true', { isSystem: true }), []);
   assert.match(warnings('lock = true')[0] ?? '', /^\/f:1: key "lock" means nothing here/);
+  assert.deepEqual(warnings('lock = false\naliases = ["/a"]'), []);
   const router = '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true';
   assert.deepEqual(warnings(router), []);
   assert.match(warnings(`aliases = ["/a"]\n${router}`)[0] ?? '', /^\/f:1: key "aliases" is not used/);
@@ -499,6 +559,14 @@ test('the environment is over the file', () => {
   );
   assert.equal(smarthosts[0]?.tls.mode, 'opportunistic');
   assert.equal(smarthosts[0]?.tls.caFile, '/ca');
+  const user = config(text, { env: { NOSPOOL_AUTH_USER: 'v' } }).smarthosts[0]?.auth;
+  assert.deepEqual([user?.user, user?.secret], ['v', { from: 'literal', value: 'hunter2' }], 'a user alone keeps the secret');
+  for (const kind of ['PASSWORD', 'TOKEN'])
+    assert.deepEqual(
+      config(text, { env: { [`NOSPOOL_AUTH_${kind}_ENV`]: 'NOSPOOL_MINE', NOSPOOL_MINE: 'x' } }).smarthosts[0]?.auth?.secret,
+      { from: 'env', name: 'NOSPOOL_MINE' },
+      'a variable may name one that is no key',
+    );
   // Each layer must be consistent in itself; a later one may undo an earlier one.
   assert.equal(config(text, { env: { NOSPOOL_TLS_MODE: 'off' } }).smarthosts[0]?.tls.caFile, '');
 });

@@ -1,12 +1,23 @@
 import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
-import { type ConfigAnswer, type ConfigRequest, readConfig } from '../../src/config/read.ts';
+import { type ConfigAnswer, type ConfigRequest, readConfig, userFile } from '../../src/config/read.ts';
 import { within } from '../support/within.ts';
 
 const euid = process.geteuid?.() ?? 0;
@@ -115,6 +126,10 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   assert.equal(hostOf(await ask()), 'own');
   write(system, 'lock = "yes"');
   assert.equal(hostOf(await ask()), 'own');
+  write(system, '');
+  write(own, 'lock = true');
+  for (const elsewhere of [await ask(), await ask({ path: own })])
+    assert.match(elsewhere.ok ? elsewhere.warnings.join() : '', /config\.toml:1: key "lock" means nothing here/);
   write(system, `lock = true\nsmarthost = []`);
   assert.match(refused(await ask({ path: given })), /:2: key "smarthost" is unknown/);
   write(system, 'lock = true\nsmarthosts = [');
@@ -129,7 +144,9 @@ test('S3: a refused system file lets no other configuration in, because it may h
     assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
 });
 
-test('a missing file is an error only if it was named', async ({ folder, write, ask }) => {
+test('a missing file is an error only if it was named', async ({ folder, system, write, ask }) => {
+  assert.equal(refused(await ask({ path: system })), `-C names "${system}", which does not exist`);
+  assert.equal(userFile({}, null), null, 'who has no home has no file there');
   const none = path.join(folder, 'none.toml');
   assert.equal(refused(await ask({ path: none })), `-C names "${none}", which does not exist`);
   assert.equal(refused(await ask({ path: '' })), '-C names "", which does not exist');
@@ -146,9 +163,27 @@ test('a file that is no configuration is an error', async ({ folder, write, ask 
   assert.match(refused(await ask({ path: broken })), /broken:3: this is not TOML: /);
   assert.doesNotMatch(refused(await ask({ path: broken })), /hunter2/);
   assert.equal(refused(await ask({ path: '/dev/zero' })), '/dev/zero: is refused, because it is not a regular file');
+  accepted(await ask({ path: write('most', '#'.repeat(1048576)) }));
   const large = write('large', '#'.repeat(1048577));
   assert.match(refused(await ask({ path: large })), /large: has more than 1048576 octets/);
   assert.match(refused(await ask({ path: `${folder}/${'x'.repeat(300)}` })), /cannot be opened \(ENAMETOOLONG\)/);
+});
+
+test('no descriptor stays open, whatever comes of a file', async ({ folder, system, write, ask }) => {
+  if (process.platform !== 'linux') return;
+  /** Of files that a configuration is read from: others come and go. */
+  const open = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return /nospool-config-|\/dev\/zero/.test(readlinkSync(`/proc/self/fd/${fd}`));
+      } catch {
+        return false;
+      }
+    }).length;
+  write(system, host('a'));
+  accepted(await ask());
+  for (const path of [folder, write('broken', '= 1'), write('writable', '', 0o666), '/dev/zero']) refused(await ask({ path }));
+  assert.equal(open(), 0);
 });
 
 test('a file with a byte order mark or CRLF line ends is read', async ({ write, ask }) => {
@@ -179,6 +214,14 @@ test('a file of another user is not obeyed, although the environment names it', 
   assert.equal(hostOf(answer), 'system');
   assert.ok(answer.ok);
   assert.deepEqual(answer.warnings, [`${own}: belongs to uid 4711, not to uid 4712, and is ignored`]);
+});
+
+test('S2: an administrator may name a file of his own with -C that holds what arguments may not bring', async ({ write, ask }) => {
+  if (!isRoot) return;
+  const path = write('own.toml', `${host('a')}log = "/l"\n`, 0o600);
+  chownSync(path, 4711, 4711);
+  assert.match(refused(await ask({ path, euid: 4711 })), /own\.toml:2: key "log" is refused/);
+  assert.equal(accepted(await ask({ path, euid: 4711, isTrusted: true })).log, '/l');
 });
 
 /** Asks in a child that has given up its uid, because permissions do not bind root. */
@@ -220,11 +263,26 @@ test('a file that cannot be read names path, uid and mode', ({ folder, own, syst
     /cannot be read by uid \d+; a directory above it is closed to this user, \S+home \(mode 0000, owner uid \d+\): run chmod o\+x \S+home; it is ignored$/,
   );
   chmodSync(home, 0o755);
+  mkdirSync(path.join(folder, 'etc.d'), { mode: 0o700 });
+  if (isRoot) assert.match(refused(askAs(uid, { ...request, home: null })), /etc\.d: cannot be read by uid \d+; its mode is 0700/);
+  rmSync(path.join(folder, 'etc.d'), { recursive: true });
   write(system, 'lock = true', 0o200);
   write(own, host('own'), 0o644);
   assert.equal(hostOf(askAs(uid, request)), 'own', 'a lock that this user cannot read is not for this user');
   write(own, host('own'), 0o200);
   assert.match(refused(askAs(uid, request)), /config\.toml: cannot be read by uid \d+; its mode is 0200/);
+  if (!isRoot) return;
+  write(system, host('system'), 0o644);
+  chownSync(own, 4711, 4711);
+  const foreign = askAs(uid, request);
+  assert.equal(hostOf(foreign), 'system');
+  assert.deepEqual(foreign.ok && foreign.warnings, [`${own}: belongs to uid 4711, not to uid ${uid}, and is ignored`]);
+  chownSync(system, 4711, 4711);
+  chmodSync(system, 0o600);
+  assert.match(
+    refused(askAs(uid, { ...request, home: null })),
+    /etc\.toml: cannot be read by uid \d+; its mode is 0600, its owner uid 4711/,
+  );
 });
 
 /** The modules that a module loads by static imports, at any depth. */
@@ -292,11 +350,23 @@ test('a key that two of them set is an error that names both places, and every e
   ]);
   write(part, 'tls = 3\n');
   assert.equal(refused(await ask()), `${part}:1: key "tls" is in ${system}:3, too: keep one of them`);
-  write(system, `${host('system')}nothing = 1\n[[router]]\nname = "a"\n`);
+  write(system, `${host('system')}\n\n\nnothing = 1\n[[router]]\nname = "a"\n`);
   write(part, '\n[[router]]\nname = "b"\ndriver = "none"\n[auth]\nwho = 1\n');
   const wrong = await ask();
   const places = (wrong.ok ? [] : wrong.errors).map((error) => error.replace(/^(\S+: (?:key "\w+"|\[\[router\]\])).*$/s, '$1'));
-  assert.deepEqual(places, [`${system}:2: key "nothing"`, `${system}:3: [[router]]`, `${part}:4: key "driver"`, `${part}:6: key "who"`]);
+  assert.deepEqual(places, [`${system}:5: key "nothing"`, `${system}:6: [[router]]`, `${part}:4: key "driver"`, `${part}:6: key "who"`]);
+  write(system, `${host('system')}[tls]\nmode = "required"\n`);
+  write(part, '\n[tls]\nmin_version = "9"\n');
+  assert.match(refused(await ask()), /10\.toml:3: key "min_version" in \[tls\] expects/, 'a table that both have');
+  write(part, '\n\ndsn = "no"\n');
+  assert.match(refused(await ask()), /10\.toml:3: key "dsn" expects/);
+  write(part, 'dsn = "drop"\n');
+  const third = write('etc.d/20.toml', '\ndsn = "drop"\n');
+  assert.equal(refused(await ask()), `${third}:2: key "dsn" is in ${part}:1, too: keep one of them`);
+  write(system, host('system'));
+  for (const file of [part, third]) write(file, '[tls]\nmode = "off"\n');
+  assert.equal(refused(await ask()), `${third}:2: key "mode" in [tls] is in ${part}:2, too: keep one of them`);
+  rmSync(third);
   write(part, 'a = \n');
   assert.match(refused(await ask()), /10\.toml:1: this is not TOML/);
 });
@@ -335,9 +405,15 @@ test('the lock counts in any of them, and one that cannot be read does not open 
 test('each of them may hold what its own owner and mode allow', async ({ folder, system, write, ask }) => {
   mkdirSync(path.join(folder, 'etc.d'));
   write(system, '', 0o644);
-  const secret = write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o640);
+  write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o640);
   assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u');
-  chmodSync(secret, 0o644);
+  write(system, '[auth]\nmechanisms = ["PLAIN"]\n', 0o644);
+  assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u', 'also in a table that an open file has, too');
+  write(system, '[auth]\npassword = "p"\n', 0o644);
+  write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\n`, 0o640);
+  assert.match(refused(await ask()), /etc\.toml:2: key "password" in \[auth\] is refused, because every user can read this file/);
+  write(system, '', 0o644);
+  write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o644);
   assert.match(refused(await ask()), /50-auth\.toml:4: key "password" in \[auth\] is refused, because every user can read this file/);
 });
 

@@ -98,6 +98,12 @@ test('tables have no prototype, so no name of a user finds a method', () => {
   assert.equal(toml.value.line('rewrite', '__proto__'), 2);
 });
 
+test('a comment may be the end of the text', () => {
+  const toml = parseToml('# begin\na = 1# one, c = [\nb = 2\n# end');
+  assert.ok(toml.ok);
+  assert.deepEqual([toml.value.line('a'), toml.value.line('b'), toml.value.line('c')], [2, 3, 0]);
+});
+
 test('errors have a line and repeat nothing of the file', () => {
   for (const [text, line] of [
     ['a = 1\npassword = hunter2', 2],

@@ -306,6 +306,9 @@ test('C3: text behind a lone dot is noted: in the log, and with a failure or -v 
     assert.deepEqual([failed.ended.status, failed.ended.stderr.endsWith(`sendmail: ${CUT}\n`), noted(failed.logged)], [1, true, true]);
     const json = await sent(['a@b.example'], cut, 'log_format = "json"');
     assert.deepEqual(JSON.parse(json.logged).notes, [CUT]);
+    const long = await sent(['a@b.example'], `${FROM}\n\n${'x'.repeat(2000)}\n.\ntwo\n`, 'log_format = "json"');
+    const { notes } = JSON.parse(long.logged);
+    assert.deepEqual([notes.length, notes[1]], [2, CUT], 'beside what else is to be said');
     for (const [args, input] of [
       [['a@b.example'], `${FROM}\n\none\n.\n`],
       [['a@b.example'], `${FROM}\n\none\n.\r\n \n\t\r\n\n`],
@@ -415,6 +418,8 @@ test('C5: a message beyond the window arrives by one attempt and by two, and lea
     assert.deepEqual([unread.status, unread.stdout], [0, 'Subject: x\n']);
     const cut = await shell('$send a@b.example; cat', 'Subject: x\n\none\n.\nmore\n', [refusing]);
     assert.equal(cut.stdout, 'more\n');
+    const far = await shell('$send a@b.example; cat', `${input.slice(0, 400_000)}\n.\nmore\n`, [refusing]);
+    assert.deepEqual([far.status, far.stdout], [0, 'more\n'], 'a dot that nobody has come to');
   }));
 
 test('C5: -bs and -bS read on from where they stand, and so does nospool send', () =>

@@ -16,6 +16,7 @@ import { within } from '../support/within.ts';
 const test = suite('door');
 test.after(killAll);
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
 
 /** A forged line of a log, the title of a window, CSI as one character, separators, text turned round, nothing to be seen. */
@@ -297,6 +298,25 @@ test('S9: an argument that is not UTF-8 is shown as harmless text', () =>
       assert.notEqual(stderr.length, 0);
     }
   }));
+
+test('who limits standard error hears where the rest is, also when the limit falls on the end of a line', () => {
+  const program = `import { complain, limitErrors } from './src/process/stderr.ts';
+limitErrors(Number(process.argv.at(-1)));
+for (const fact of ['one', 'two', 'three', 'four']) complain([fact]);`;
+  const loading = process.versions.bun === undefined ? ['--import', 'tsx', '--input-type=module'] : [];
+  const said = (most: number) =>
+    spawnSync(process.execPath, [...loading, '-e', program, '--', String(most)], { encoding: 'utf8', cwd: ROOT, timeout: 20_000 }).stderr;
+  const rest = 'sendmail: the log has the rest\n';
+  const [one, two] = ['sendmail: one\n', 'sendmail: two\n'];
+  const all = `${one}${two}sendmail: three\nsendmail: four\n`;
+  for (const [most, expected] of [
+    [2 * one.length - 1, one + rest],
+    [2 * one.length, one + two + rest],
+    [2 * one.length + 1, one + two + rest],
+    [all.length, all],
+  ] as const)
+    assert.equal(said(most), expected, `${most}`);
+});
 
 /** Where the log of an error before the configuration is: seen in a mount namespace of its own. */
 const inNamespace = missing('root', 'unshare').length === 0;

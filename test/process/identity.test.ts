@@ -37,6 +37,8 @@ test('login and home come from the password database', () => {
   assert.deepEqual([euid, login, home], [1000, 'joe', '/home/joe']);
   const own = identify({ HOME: '/srv' }, system());
   assert.equal(own.home, '/home/joe');
+  const homeless = identify({ HOME: '/srv' }, system({ account: () => ({ login: 'joe', home: '' }) }));
+  assert.equal(homeless.home, null, '$HOME is for uids that are not in it');
 });
 
 test('without the library they come from /etc/passwd', () => {
@@ -54,7 +56,7 @@ test('a uid that nobody knows has $LOGNAME, or a name made of its number, and it
         account: () => null,
         euid: () => euid,
         files: { '/etc/passwd': 'root:x:0:0::/root:' },
-        owner: (path) => (path === '/srv' ? 1003 : 0),
+        owner: (path) => (path === '/srv' || path === 'srv' ? 1003 : 0),
       }),
     );
     return [login, home];
@@ -81,6 +83,10 @@ test('the full name comes from the password database, up to its first comma', as
     'the entry of the login, & is its name',
   );
   assert.equal(await name({}, { account: () => ({ login: 'ldap', home: '/' }) }), 'Joe Doe', 'another login of the uid');
+  const gecos = (text: string, login = 'joe') =>
+    name({}, { account: () => ({ login, home: '/' }), files: { '/etc/passwd': `${login}:x:1000:1000:${text}:/:` } });
+  assert.equal(await gecos('& & Sons'), 'Joe Joe Sons', 'each &');
+  assert.equal(await gecos('&', "j$&'"), "J$&'", 'a login is no pattern');
   const pjotr: Partial<System> = { euid: () => 1001, account: () => ({ login: 'pjotr', home: '/' }) };
   assert.equal(await name({ LANG: 'ru_RU.KOI8-R' }, pjotr), 'Привет Pjotr', "octets in the locale's charset");
   assert.equal(await name({ LANG: 'C' }, pjotr), '\xf0\xd2\xc9\xd7\xc5\xd4 Pjotr', 'octets of no charset');
@@ -93,6 +99,7 @@ test('$NAME is read in the octets that it had', async () => {
   const name = (value: string, over: Parameters<typeof system>[0]) =>
     identify({ NAME: value, LC_ALL: 'ru_RU.KOI8-R' }, system(over)).fullName();
   assert.equal(await name('\ufffd\ufffd\ufffd', environ('LOGNAME=x\0NAME=\xf0\xd2\xc9\0A=b\0')), 'При');
+  assert.equal(await name('\ufffd\ufffd\ufffd', environ('NAMES=x\0NAME=\xf0\xd2\xc9\0')), 'При', 'behind one whose name is longer');
   assert.equal(await name('\ufffd', environ('NAME=other\0')), 'О©╫', 'not the same: the octets of U+FFFD are all that is left');
   assert.equal(await identify({ NAME: '\ufffd' }, system()).fullName(), '\ufffd', 'not there');
 });
@@ -163,6 +170,8 @@ test('the name of the host comes with its domain, if that can be found out', asy
       "another's name",
     ],
     [['host', { '/etc/hosts': '10.0.0.1 host.b\xe9 host' }], ['host'], 'not ASCII'],
+    [['host', { '/etc/hosts': '10.0.0.1 host.c.example' }], ['host'], 'a line without the short name'],
+    [['10', { '/etc/hosts': '10.0.0.1 10' }], ['10'], 'an address is no name'],
     [['host', {}], ['host'], 'no files'],
     [
       ['host', { '/etc/resolv.conf': 'search a.example b.example\n' }, ['host.b.example']],
@@ -175,10 +184,46 @@ test('the name of the host comes with its domain, if that can be found out', asy
       'the last counts',
     ],
     [['host', { '/etc/resolv.conf': 'search a b c d e' }], ['host', 'host.a', 'host.b', 'host.c'], 'three are asked'],
+    [['host', { '/etc/resolv.conf': 'search a..b c.example' }], ['host', 'host.c.example'], 'a domain that makes no name'],
     [['host', { '/etc/resolv.conf': 'search .' }], ['host'], 'no search domain'],
     [['', { '/etc/resolv.conf': 'search a' }], [''], 'no name'],
   ];
   for (const [args, expected, why] of rows) assert.deepEqual(await name(...args), expected, why);
+});
+
+test('a name is known with an address of either family, and what is still asked then is given up', async () => {
+  const dns = process.getBuiltinModule('node:dns');
+  const { Resolver } = dns;
+  const none = new Error('ENODATA');
+  /** The answers to A and AAAA in the order in which they come. */
+  const known = async (...answers: readonly ['A' | 'AAAA', Error | null][]): Promise<[boolean, number]> => {
+    let given = 0;
+    let cancelled = 0;
+    const waiting = new Map<string, (error: Error | null) => void>();
+    dns.Resolver = class {
+      resolve4 = (_: string, answer: (error: Error | null) => void) => waiting.set('A', answer);
+      resolve6 = (_: string, answer: (error: Error | null) => void) => waiting.set('AAAA', answer);
+      cancel = () => {
+        cancelled += 1;
+        assert.ok(given > 0);
+      };
+    } as unknown as typeof Resolver;
+    try {
+      const isKnown = SYSTEM.resolves('host.example');
+      for (const [type, error] of answers) {
+        given += 1;
+        waiting.get(type)?.(error);
+      }
+      return [await within(1000, () => isKnown), cancelled];
+    } finally {
+      dns.Resolver = Resolver;
+    }
+  };
+  assert.deepEqual(await known(['A', null]), [true, 1]);
+  assert.deepEqual(await known(['AAAA', null]), [true, 1]);
+  assert.deepEqual(await known(['A', none], ['AAAA', null]), [true, 1]);
+  assert.deepEqual(await known(['AAAA', none], ['A', null]), [true, 1]);
+  assert.deepEqual(await known(['A', none], ['AAAA', none]), [false, 1]);
 });
 
 test('the real system answers', async () => {

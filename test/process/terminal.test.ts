@@ -77,6 +77,15 @@ test('M2: a window that was closed before the message was asked for is no end of
     assert.match(logged, /the terminal was closed before the end of the message/);
   }));
 
+test('M2: a window that is closed is no end either where no signal tells of it', () =>
+  within(30_000, async () => {
+    const elsewhere = ['-c', 'trap "" HUP; setsid --wait "$0" "$@"', ...RUNTIME, ...sendmail()];
+    const { status, logged, taken } = await on([...HALF, ['close']], () => elsewhere, {}, ['/bin/sh']);
+    assert.equal(status, 1);
+    assert.deepEqual(taken, []);
+    assert.match(logged, /the terminal was closed before the end of the message/);
+  }));
+
 test('M2: SIGHUP ends a run whose message is typed', () =>
   within(30_000, async () => {
     const { status, shown, taken } = await on([...HALF, ['signal', SIGHUP]], sendmail);
@@ -87,10 +96,11 @@ test('M2: SIGHUP ends a run whose message is typed', () =>
 
 test('M2: Ctrl-D ends the message, and so does a lone dot', () =>
   within(30_000, async () => {
-    for (const end of ['\x04', '.\n']) {
-      const { status, taken } = await on([...HALF, ['type', end]], sendmail);
+    for (const end of ['\x04', '.\n', '.\nnext command\n']) {
+      const { status, logged, taken } = await on([...HALF, ['type', end]], sendmail);
       assert.equal(status, 0);
       assert.deepEqual(taken, ['half of it\r\n']);
+      assert.doesNotMatch(logged, /single dot/, 'a person means the dot, whatever is typed behind it');
     }
   }));
 

@@ -538,7 +538,8 @@ test('after a signal behind the commit the verdict is still the outcome; a secon
 });
 
 test('a signal ends the reading of what a caller still writes after a failure', () =>
-  within(20_000, async () => {
+  // Less than the reading would take.
+  within(8000, async () => {
     const { config } = setUp('smarthosts = ["unix:/nowhere"]');
     for (const [args, text] of [
       [['-i', ...SENT], LETTER],

@@ -7,14 +7,16 @@ import type { Config } from '../../src/config/config.ts';
 import { readConfig } from '../../src/config/read.ts';
 import { CLEAN, type Ended, type Source, sourceOf } from '../../src/message/source.ts';
 import { makeReports } from '../../src/process/report.ts';
+import type { RoutingProblem } from '../../src/router/route.ts';
 import type { Smarthost } from '../../src/router/smarthost.ts';
 import { type LoopEnd, takeCommands } from '../../src/sendmail/dialogue/command-loop.ts';
+import { readMailDsn, readRecipientDsn } from '../../src/sendmail/dialogue/dsn-parameters.ts';
 import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
 import { type Messages, makeMessages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
-import { verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
+import { refuseRecipient, verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
 import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
-import { parseMailbox } from '../../src/smtp/path.ts';
+import { parseMailbox, printMailbox } from '../../src/smtp/path.ts';
 import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
 import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { latin1, octets } from '../../src/smtp/text.ts';
@@ -91,6 +93,49 @@ async function collected(source: Source): Promise<string> {
   }
 }
 
+test('the reply to a recipient is temporary where all its problems are, and tells what the first is about', () => {
+  const parsed = parseMailbox('a@b.com');
+  assert.ok(parsed.ok);
+  const address = parsed.value;
+  const facts = { address, chain: [address], router: 'r', detail: 'no' };
+  const [failed, deferred] = [
+    { ...facts, kind: 'failed' as const },
+    { ...facts, kind: 'deferred' as const },
+  ];
+  const disagree: RoutingProblem = { kind: 'disagree', address, other: address, field: 'hosts', detail: 'no' };
+  for (const [problems, expected] of [
+    [[failed], '550 5.1.1'],
+    [[deferred], '451 4.3.0'],
+    [[disagree], '451 4.5.3'],
+    [[disagree, deferred], '451 4.5.3'],
+    [[deferred, disagree], '451 4.3.0'],
+    [[disagree, failed], '550 5.5.3'],
+    [[failed, disagree], '550 5.1.1'],
+  ] as const) {
+    const { code, lines } = refuseRecipient(problems);
+    assert.equal(`${code} ${lines[0]?.split(' ')[0]}`, expected, problems.map(({ kind }) => kind).join());
+  }
+});
+
+test('parameters of notifications are read in either case, and an original recipient as xtext of UTF-8', () => {
+  const given = (...pairs: readonly (readonly [string, string])[]) => pairs.map(([keyword, value]) => ({ keyword, value }));
+  assert.deepEqual(readMailDsn(given(['RET', 'hdrs'], ['ENVID', 'a+2Bb'])), { ret: 'HDRS', envid: 'a+b' });
+  assert.deepEqual(readMailDsn([]), {});
+  const path = parseMailbox('a@b.com');
+  assert.ok(path.ok);
+  const original = (value: string): string | undefined => {
+    const { original: found } = readRecipientDsn(path.value, given(['NOTIFY', 'success,Failure'], ['ORCPT', value]));
+    return found && printMailbox(found);
+  };
+  assert.equal(original('RFC822;a+2Bb@c.com'), 'a+b@c.com');
+  assert.equal(original('utf-8;j+C3+B6rg@c.com'), 'jörg@c.com');
+  assert.equal(original('x400;a@c.com'), undefined);
+  assert.deepEqual(readRecipientDsn(path.value, given(['NOTIFY', 'success,Failure'])), {
+    path: path.value,
+    notify: ['SUCCESS', 'FAILURE'],
+  });
+});
+
 test('text with LF alone becomes text with CRLF, however it is cut; text whose first line end is CRLF stays', () =>
   fc.assert(
     fc.asyncProperty(
@@ -151,6 +196,8 @@ test('the producer of a pushed source waits until the reader reads past what was
   await discarded.waitUntilConsumed();
   discarded.push(octets('three'));
   await discarded.waitUntilConsumed();
+  discarded.end(CLEAN);
+  assert.deepEqual(await discarded.source.read(), CLEAN, 'what comes later is not kept');
 });
 
 /* ---- the owner of the messages ---- */

@@ -1,15 +1,18 @@
 /** Looks at what standard error and the log say of runs that end before there is a message, or by a bug. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { ENVIRONMENT, run, scratch, setUp, start, toHosts } from '../support/command.ts';
+import { COMMAND, ENVIRONMENT, RUNTIME, run, scratch, setUp, smartHost, start, toHosts } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('early');
 
 /** Time with its zone, then the id. */
-const HEAD = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} U=\S+ P=local not sent: `;
+const HEAD = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \w{6}-\w{6}-\w{2} U=${os.userInfo().username} P=local not sent: `;
 
 // arguments, more of the configuration, what the log has, why
 const ROWS: readonly (readonly [readonly string[], string, string, string])[] = [
@@ -78,7 +81,67 @@ test('O3: an ordinary user whose log is the administrator’s hears of that with
       second,
       /^sendmail: cannot write the log \/proc\/1\/nospool\.log as uid \d+: .*(; syslog has it|there is no syslog: nothing was logged; set log)$/,
     );
+    const misuse = (await run(config, ['-Z'], '')).stderr.split('\n');
+    assert.deepEqual([misuse[0], misuse[1]], ['sendmail: unknown option -Z: see --help', second]);
   }));
+
+test('a signal that comes before anything is read ends the command with status 1', () =>
+  within(20_000, async () => {
+    const { config, folder } = setUp(toHosts(9));
+    const hook = path.join(folder, 'hook.cjs');
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+      // The program has begun, and its listeners stand.
+      const send = `queueMicrotask(() => process.kill(process.pid, '${signal}'))`;
+      writeFileSync(hook, `process.on('newListener', (name) => name === '${signal}' && ${send});`);
+      const { status, signal: by } = await run(config, ['-bv', 'joe@bar.com'], '', {
+        env: { ...ENVIRONMENT, NODE_OPTIONS: `--require=${hook}` },
+      });
+      assert.deepEqual([status, by], [1, null], signal);
+    }
+  }));
+
+/** Runs it in a mount namespace in which the journal's socket is `socket`; the value is the exit status. */
+async function runWithJournal(socket: string, config: string, args: readonly string[]): Promise<number | null> {
+  const script = 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && ln -s "$0" /run/systemd/journal/stdout && exec "$@"';
+  const child = spawn('/usr/bin/unshare', ['--mount', '/bin/sh', '-c', script, socket, ...RUNTIME, COMMAND, ...args], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    env: { ...ENVIRONMENT, NOSPOOL_CONFIG: config },
+  });
+  child.stdin.on('error', () => {}).end('Subject: x\n\nx\n');
+  return new Promise((resolve) => child.once('exit', resolve));
+}
+
+const asRoot = process.getuid?.() === 0 && existsSync('/usr/bin/unshare') ? test : test.skip;
+
+asRoot('O10: syslog hears the tag of -L, and a failure has another priority than a success', () =>
+  within(30_000, async () => {
+    const host = await smartHost();
+    const socket = path.join(scratch(), 'journal');
+    let heard = '';
+    let open = 0;
+    const journal = createServer((stream) => {
+      open += 1;
+      stream.on('data', (octets) => (heard += octets)).on('close', () => (open -= 1));
+    });
+    await new Promise<void>((resolve) => journal.listen(socket, resolve));
+    const { config } = setUp(`${toHosts(host.port)}\nlog = "syslog"`);
+    const closed = setUp(`${toHosts(1)}\nlog = "syslog"`).config;
+    const rows: readonly (readonly [string, readonly string[], number, RegExp])[] = [
+      [config, ['-L', 'news', 'joe@bar.com'], 0, /^news\n\n22\n.* Completed/s],
+      [config, ['joe@bar.com'], 0, /^nospool\n\n22\n/],
+      [closed, ['-L', 'news', 'joe@bar.com'], 1, /^news\n\n19\n.*connection refused/s],
+      [config, ['-L', 'news', '-Z'], 1, /^news\n\n19\n.*not sent: unknown option -Z/s],
+    ];
+    for (const [file, args, status, expected] of rows) {
+      heard = '';
+      assert.equal(await runWithJournal(socket, file, args), status, args.join(' '));
+      while (heard === '' || open > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      assert.match(heard, expected);
+    }
+    journal.close();
+    await host.close();
+  }),
+);
 
 test('O9: a host that is not configured hears first that it has no smart host', () =>
   within(20_000, async () => {

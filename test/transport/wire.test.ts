@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { createConnection, createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { createSecureContext, createServer as createTlsServer } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
 import { connectBun } from '../../src/transport/bun-wire.ts';
 import { connectNode, nodeWire } from '../../src/transport/node-wire.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
-import type { Connect, Unreached, Wire, WireEnd } from '../../src/transport/wire.ts';
+import { CLOSED, type Connect, type Unreached, type Wire, type WireEnd } from '../../src/transport/wire.ts';
 import { startDeaf } from '../support/deaf.ts';
 import { wireTo } from '../support/sockets.ts';
 import { loop, tunnelTo } from '../support/streams.ts';
@@ -345,13 +345,20 @@ for (const [name, connect] of SOCKETS) {
   test(`${name}: octets that are given back are heard before those that come`, () =>
     within(10_000, async () => {
       const { wire, peer, stop } = await pair(connect);
-      wire.unread(Buffer.from('early '));
+      wire.unread(new Uint8Array(Buffer.from('early ')));
       peer.write('late');
       await new Promise((resolve) => setTimeout(resolve, 20));
       const { told } = watch(wire);
       assert.deepEqual(told, []);
       while (told.join('').length < 10) await turns(1);
       assert.equal(told.join(''), 'early late');
+      wire.listen(null);
+      peer.write('last');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      wire.unread(Buffer.from('not so late '));
+      const again = watch(wire);
+      while (again.told.join('').length < 16) await turns(1);
+      assert.equal(again.told.join(''), 'not so late last', 'also where those have come already');
       stop();
     }));
 
@@ -405,7 +412,9 @@ for (const [name, connect] of SOCKETS) {
       const { wire, peer, stop } = await pair(connect);
       const { told, closed } = watch(wire);
       const heard = heardBy(peer);
-      wire.write('QUIT\r\n');
+      let done = 0;
+      wire.write('QUIT\r\n', () => done++);
+      assert.equal(done, 0, 'later, also where the system takes all at once');
       wire.end();
       wire.end();
       assert.equal(`${await heard}`, 'QUIT\r\n');
@@ -435,6 +444,12 @@ for (const [name, connect] of SOCKETS) {
         ['(closed: the connection was closed)'],
       );
       assert.equal(done, 1);
+      wire.write('late', (hasFailed) => {
+        done += hasFailed ? 10 : 0;
+      });
+      assert.equal(done, 1);
+      await turns(3);
+      assert.equal(done, 11);
       stop();
     }));
 
@@ -462,9 +477,10 @@ for (const [name, connect] of SOCKETS) {
     test(`${name}: a reset ${what} has its words and its code`, () =>
       within(10_000, async () => {
         const { wire, peer, stop } = await pair(connect);
-        const { closed } = watch(wire);
+        const { told, closed } = watch(wire);
         reset(wire, peer);
         assert.deepEqual(await closed, { detail: 'connection reset by the server', systemCode: 'ECONNRESET' });
+        if (isBun) assert.ok(!told.includes('(end)'), 'it is no end');
         stop();
       }));
 
@@ -477,6 +493,99 @@ for (const [name, connect] of SOCKETS) {
       assert.equal(told[0], '421 bye\r\n');
       stop();
     }));
+
+  test(`${name}: what a server says before a handshake ends it, and none begins on what is closed`, () =>
+    within(10_000, async () => {
+      const { wire, peer, stop } = await pair(connect);
+      const options = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+      const context = isBun ? null : createSecureContext(options);
+      const terms = { context, options, serverName: 'smart.example', explain: ({ code }: NodeJS.ErrnoException) => `no TLS: ${code}` };
+      peer.write('220 in clear text\r\n');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const code = 'ERR_SSL_WRONG_VERSION_NUMBER';
+      if (!isCopy)
+        assert.deepEqual(await wire.startTls(terms), { ok: false, reason: 'handshake', detail: `no TLS: ${code}`, systemCode: code });
+      wire.destroy();
+      await turns(3);
+      assert.deepEqual(await wire.startTls(terms), { ok: false, reason: 'handshake', detail: CLOSED });
+      stop();
+    }));
+
+  const HANDSHAKES: readonly (readonly [string, string | Uint8Array, RegExp])[] = [
+    ['clear text', '220 in clear text\r\n', /^ERR_SSL_WRONG_VERSION_NUMBER wrong.version.number$/i],
+    ['an alert', new Uint8Array([21, 3, 3, 0, 2, 2, 40]), /^ERR_SSL_.*ALERT_HANDSHAKE_FAILURE [^:]*alert.handshake.failure$/i],
+  ];
+  if (!isCopy)
+    for (const [what, said, code] of HANDSHAKES)
+      test(`${name}: a handshake that is answered by ${what} fails with the library's code and reason`, () =>
+        within(10_000, async () => {
+          const { wire, peer, stop } = await pair(connect);
+          peer.once('data', () => peer.write(said));
+          const options = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+          const context = isBun ? null : createSecureContext(options);
+          const explain = (error: NodeJS.ErrnoException & { readonly reason?: string }) => `${error.code} ${error.reason}`;
+          const failed = await wire.startTls({ context, options, serverName: 'smart.example', explain });
+          assert.ok(!failed.ok);
+          assert.match(failed.detail, code);
+          assert.equal(failed.systemCode, failed.detail.split(' ')[0]);
+          stop();
+        }));
+
+  test(`${name}: the versions of TLS are those that were asked for`, () =>
+    within(10_000, async () => {
+      const certificate = makeCertificate({ names: ['smart.example'] });
+      const version = async (served: 'TLSv1.2' | 'TLSv1.3', minVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<string | null> => {
+        const server = createTlsServer({ key: certificate.key, cert: certificate.cert, maxVersion: served });
+        server.on('tlsClientError', () => {}).on('secureConnection', (socket) => socket.on('error', () => {}));
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+        const wire = await wireTo((server.address() as { port: number }).port, connect);
+        const options = { ca: certificate.own, minVersion, maxVersion: 'TLSv1.3' } as const;
+        const context = isBun ? null : createSecureContext(options);
+        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: String });
+        const spoken = secured.ok ? secured.value.peer.getProtocol() : null;
+        wire.destroy();
+        server.close();
+        return spoken;
+      };
+      assert.equal(await version('TLSv1.3', 'TLSv1.2'), 'TLSv1.3');
+      assert.equal(await version('TLSv1.2', 'TLSv1.2'), 'TLSv1.2');
+      assert.equal(await version('TLSv1.2', 'TLSv1.3'), null);
+    }));
+
+  test(`${name}: an intermediate that is trusted is enough only where that was asked for`, () =>
+    within(10_000, async () => {
+      const issuer = makeCertificate({ commonName: 'Intermediate', ca: true, issuer: makeCertificate({ commonName: 'CA', ca: true }) });
+      const certificate = makeCertificate({ names: ['smart.example'], issuer });
+      const server = createTlsServer({ key: certificate.key, cert: certificate.cert }, (socket) => socket.on('error', () => {}));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      for (const allowPartialTrustChain of [true, false]) {
+        const wire = await wireTo((server.address() as { port: number }).port, connect);
+        const options = { ca: issuer.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', allowPartialTrustChain } as const;
+        const context = isBun ? null : createSecureContext(options);
+        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: String });
+        assert.equal(secured.ok && secured.value.peer.authorized, allowPartialTrustChain);
+        wire.destroy();
+      }
+      server.close();
+    }));
+
+  if (!isCopy)
+    test(`${name}: an error of TLS behind the handshake is told as one that came later`, () =>
+      within(10_000, async () => {
+        const certificate = makeCertificate({ names: ['smart.example'] });
+        const { wire, peer, stop } = await pair(connect);
+        const secure = new TLSSocket(peer, { isServer: true, key: certificate.key, cert: certificate.cert }).on('error', () => {});
+        const options = { ca: certificate.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
+        const context = isBun ? null : createSecureContext(options);
+        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: (_, when) => when });
+        assert.ok(secured.ok);
+        const { closed } = watch(secured.value.wire);
+        secured.value.wire.write('x');
+        await once(secure, 'data');
+        peer.write('no record of TLS');
+        assert.equal((await closed).detail, 'later');
+        stop();
+      }));
 
   const refusals: readonly (readonly [Parameters<Connect>[0], from: string | undefined, Unreached])[] = [
     [
@@ -521,7 +630,12 @@ for (const [name, connect] of SOCKETS) {
   test(`${name}: an attempt that is given up tells nothing`, () =>
     within(10_000, async () => {
       const deaf = await startDeaf();
-      const server = createServer();
+      let open = 0;
+      const server = createServer((peer) => {
+        open += 1;
+        peer.on('error', () => {}).on('close', () => (open -= 1));
+        peer.resume();
+      });
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       const told: string[] = [];
       const { port } = server.address() as { port: number };
@@ -535,7 +649,7 @@ for (const [name, connect] of SOCKETS) {
       await new Promise((resolve) => setTimeout(resolve, 50));
       deaf.stop();
       await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.deepEqual(told, []);
+      assert.deepEqual([told, open], [[], 0], 'and leaves no connection');
       server.close();
     }));
 }
@@ -612,6 +726,12 @@ test('a wire with TLS of its own ends with it, carries long writes both ways, an
       const octets = told.filter((what) => !what.startsWith('(')).reduce((sum, { length }) => sum + length, 0);
       assert.deepEqual([heard, octets, told.at(-1)], [long.length, long.length, '(closed: the connection was closed)'], name);
       assert.ok(base.heard > long.length && wire.heard === base.heard, `${name}: octets of TLS are heard, too`);
+      const below = watch(base);
+      await turns(3);
+      assert.ok(
+        below.told.every((what) => what.startsWith('(')),
+        `${name}: and kept by nobody`,
+      );
     }
     server.close();
   }));
