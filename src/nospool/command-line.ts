@@ -117,7 +117,8 @@ export async function main(argv: readonly string[], version: string): Promise<nu
     if (first === 'completion') {
       const [, shell = process.env.SHELL ?? ''] = argv;
       if (/^(?:--help|-h)$/.test(shell)) return say(COMPLETION_HELP);
-      return say(completionScript(shell));
+      const script = completionScript(shell);
+      return script === null ? failWith(`there is no completion for "${shell}": name bash or zsh`) : say(script);
     }
     return say(completions(COMMANDS, argv.slice(first === COMPLETE ? 1 : 2)));
   }

@@ -25,8 +25,12 @@ export function completions(commands: readonly CompletedCommand[], words: readon
   return startingWith([...command.options.map(({ name }) => `--${name}`), '--help'], current);
 }
 
-/** The script for the shell at `shell`: that of zsh, else that of bash. */
-export const completionScript = (shell: string): readonly string[] => (shell.endsWith('zsh') ? ZSH : BASH).split('\n');
+/** The script for the shell at `shell`; null = there is none, because that shell reads neither. Of sh and of nothing it is that of bash. */
+export function completionScript(shell: string): readonly string[] | null {
+  const name = shell.replace(/^.*\//s, '');
+  if (name === 'zsh') return ZSH.split('\n');
+  return ['bash', 'sh', 'dash', ''].includes(name) ? BASH.split('\n') : null;
+}
 
 const ZSH = `_nospool() {
   local -a offered

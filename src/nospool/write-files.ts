@@ -31,8 +31,16 @@ export function explainSystemError(error: unknown): string {
   return words[code ?? ''] ?? code ?? message;
 }
 
-/** Writes a file beside its place and then moves it there. It gets `mode` whatever the umask. Throws the system's error. */
+/** Writes a file beside its place and then moves it there. It gets `mode` whatever the umask. Throws the system's error, which names the file. */
 export function writeWhole(file: string, text: string | Uint8Array, mode: number): void {
+  try {
+    writeBeside(file, text, mode);
+  } catch (error) {
+    throw Object.assign(error as Error, { path: file });
+  }
+}
+
+function writeBeside(file: string, text: string | Uint8Array, mode: number): void {
   const folder = path.dirname(file);
   // A run that was killed may have left such a file, and in a container every run has the same number.
   const beside = path.join(folder, `.${path.basename(file)}.${process.pid}-${Date.now()}`);

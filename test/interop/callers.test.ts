@@ -123,3 +123,13 @@ localhost('C7: what unattended-upgrades makes of addresses with a blank between 
 );
 
 localhost.run();
+
+const warning = suiteWith('callers: sudo', 'root', 'sudo');
+
+warning('C7: sudo, as it is built here, sends as its caller and not as root', async () => {
+  const command = installCommand();
+  const { stdout } = await makeWorld(command).call(['/usr/bin/sudo', '-V']);
+  assert.match(stdout, /--disable-root-mailer/);
+});
+
+warning.run();

@@ -23,7 +23,7 @@ import { at, type Peer } from './support/peer.ts';
 /** The script that `nospool install` writes, for this copy of the command and its configuration. */
 function installScript(command: Command): string {
   const memoryTest = `${command.folder}/memory-test`;
-  writeFileSync(memoryTest, printMemoryTest(process.arch) ?? '', { mode: 0o755 });
+  writeFileSync(memoryTest, printMemoryTest(process.arch, process.version) ?? '', { mode: 0o755 });
   const file = `${command.folder}/installed`;
   const [interpreter = ''] = command.runtime;
   writeFileSync(file, printWrapper({ version: '1', interpreter, command: command.file, isBun: false, memoryTest, hasSplit: true }), {
@@ -87,6 +87,19 @@ const forbidding = suiteWith('memory that can be written and run is forbidden', 
       const spoken = send([script, '-bs'], dialogue);
       assert.deepEqual([spoken.status, spoken.stderr], [0, ''], spoken.stdout);
       assert.equal((await exim.received('eve')).length, 1);
+    }),
+  );
+
+  forbidding('a filter of system calls without @pkey: Node 20 dies, which is said, and others send', () =>
+    within(60_000, async () => {
+      await exim.clear();
+      const dies = send([process.execPath, '-e', '0'], '', 'keys').signal === 'SIGSYS';
+      const { status, stdout, stderr } = send([script, '-i', '-f', at('sender'), at('ann')], threeLines().octets, 'keys');
+      const said = dies
+        ? 'sendmail: the caller forbids the system call pkey_alloc, and Node 20 dies of that: add @pkey to SystemCallFilter in the unit that runs it\n'
+        : '';
+      assert.deepEqual([status, stdout, stderr], [dies ? 1 : 0, '', said], command.logged());
+      if (!dies) assert.equal((await exim.received('ann')).length, 1);
     }),
   );
 

@@ -83,6 +83,8 @@ const USAGE: readonly (readonly [readonly string[], number, RegExp, RegExp])[] =
   [['sink', '--listen', '192.0.2.1'], 1, /^$/, /^nospool: 192\.0\.2\.1 is not a loopback address; .*\n$/],
   [['completion'], 0, /nospool/, /^$/],
   [['completion', 'zsh'], 0, /compadd/, /^$/],
+  [['completion', '/bin/bash'], 0, /COMPREPLY/, /^$/],
+  [['completion', 'fish'], 1, /^$/, /^nospool: there is no completion for "fish": name bash or zsh\n$/],
   [['completion', '--help'], 0, /^Usage: nospool completion \[bash\|zsh\]$/m, /^$/],
   [['route'], 1, /^$/, /^nospool: route expects ADDRESS\.\.\.; "nospool route --help" lists the options\n$/],
   [['route', '--from', 'a b', 'x@y.example'], 1, /^$/, /^nospool: --from "a b": .*\n$/],

@@ -64,6 +64,19 @@ async function tried(
   return { ...run, folder, file: path.join(folder, '.config/nospool/config.toml'), questions };
 }
 
+test('a file that the locked one of the system keeps out is told as such, and no check of it is advised', async () => {
+  const systemFile = path.join(scratch(), 'nospool.toml');
+  writeFileSync(systemFile, 'smarthosts = ["a.example"]\nlock = true\n');
+  const who = { euid: process.geteuid?.() ?? 0, home: scratch(), hostname: async () => 'web1.example.org' };
+  const output = path.join(scratch(), 'own.toml');
+  const [own, named] = [
+    await tried({ smarthost: 'b.example', domain: 'example.org', output }, null, { systemFile, who }),
+    await tried({ smarthost: 'b.example', domain: 'example.org', output: `${output}.new` }, null, { who }),
+  ];
+  assert.match(own.stdout, new RegExp(`\\n${output} is not used, because ${systemFile} is locked\\.\\n$`));
+  assert.match(named.stdout, /\nTry it: nospool check -C /);
+});
+
 test('O6: questions on a terminal, in the order of README.md, make an accepted configuration of ten lines and a password file', async () => {
   const run = await tried({}, ['mail.example.org', 'web1', 'correct horse', '', 'ops@example.org']);
   assert.equal(run.status, 0, run.stderr);

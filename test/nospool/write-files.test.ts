@@ -15,7 +15,7 @@ test('what a run that was killed has left beside a file is no hindrance', () => 
   writeWhole(path.join(folder, 'f'), 'whole', 0o640);
   assert.equal(readFileSync(path.join(folder, 'f'), 'utf8'), 'whole');
   assert.deepEqual(readdirSync(folder).sort(), [...left, 'f']);
-  assert.throws(() => writeWhole(path.join(folder, 'none/f'), '', 0o600), { code: 'ENOENT' });
+  assert.throws(() => writeWhole(path.join(folder, 'none/f'), '', 0o600), { code: 'ENOENT', path: path.join(folder, 'none/f') });
 });
 
 test('folders have their mode whatever the umask, and those that are there keep theirs', () => {

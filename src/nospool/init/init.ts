@@ -5,7 +5,7 @@
 import { chmodSync, chownSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { interpret } from '../../config/interpret.ts';
-import { SYSTEM_FILE, userFile } from '../../config/read.ts';
+import { readConfig, SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
@@ -66,13 +66,23 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const usual = output === findPlace(world);
   const closed = gid === null || answers.user === '' ? null : closedToGroup(path.dirname(passwordFile), gid);
   const lacking = lack === '' ? [] : [`Set qualify_domain: ${lack}.`];
+  const locked = await findLock(output, world);
   writeLines([
     '',
     ...printLastWords(output, isSystem, answers, { fate, group, closed }),
     ...lacking,
-    `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`,
+    locked === null
+      ? `Try it: nospool check${usual ? '' : ` -C ${quoteForShell(output)}`}`
+      : `${output} is not used, because ${locked} is locked.`,
   ]);
   return 0;
+}
+
+/** The file of the system that keeps the written one out; null = there is none. */
+async function findLock(output: string, { who, systemFile = SYSTEM_FILE }: InitSurroundings): Promise<string | null> {
+  if (output === systemFile || path.dirname(output) === systemFolder(systemFile)) return null;
+  const answer = await readConfig({ path: null, env: {}, home: null, euid: who.euid, systemFile });
+  return answer.ok && answer.config.lock ? answer.config.path : null;
 }
 
 /** What became of the password, and who may read it. */

@@ -33,6 +33,8 @@ export interface InitSurroundings {
   readonly aliasFile: string;
   /** The number of a group of this host, by its name; null = there is none. */
   readonly gidOf: (group: string) => number | null;
+  /** For tests; SYSTEM_FILE when absent. */
+  readonly systemFile?: string;
 }
 
 /** A sentence about a text that cannot be used; null when it can. */

@@ -93,7 +93,7 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
     facts.push(`${danger}, so the code was copied to ${path.dirname(command)}: after an upgrade run "nospool install" again`);
   }
   const notes = (await compileCode(chosen, command)).map((fault) => `note: ${fault}`);
-  const memoryTest = chosen.isBun ? null : writeMemoryTest(command);
+  const memoryTest = chosen.isBun ? null : writeMemoryTest(command, chosen.version);
   const started = chosen.isBun ? path.join(path.dirname(command), FOR_BUN) : command;
   const script = printWrapper({
     version: VERSION,
@@ -316,15 +316,15 @@ async function compileCode({ interpreter, isBun, version }: Runtime, command: st
 /** What a package does after it was unpacked, and where another runtime has come since. 0 when the code is compiled. */
 async function compileAlone(runtime: Runtime, command: string): Promise<number> {
   const faults = await compileCode(runtime, command);
-  if (!runtime.isBun) writeMemoryTest(command);
+  if (!runtime.isBun) writeMemoryTest(command, runtime.version);
   if (faults.length > 0) return failWith(...faults);
   writeLines([`${path.dirname(command)} is compiled for ${runtime.interpreter} (${runtime.version})`]);
   return 0;
 }
 
 /** Writes the program of memory-test.ts beside the command; null where there is none or it cannot be written. */
-function writeMemoryTest(command: string): string | null {
-  const program = printMemoryTest(process.arch);
+function writeMemoryTest(command: string, version: string): string | null {
+  const program = printMemoryTest(process.arch, version);
   if (program === null) return null;
   const file = path.join(path.dirname(command), 'compiled', 'memory-test');
   try {

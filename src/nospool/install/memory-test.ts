@@ -1,7 +1,8 @@
 /**
  * A program that asks Linux for memory that can be both written and run. A compiler at run time needs it, and a sandbox may
- * forbid it (systemd's MemoryDenyWriteExecute, SELinux's execmem). The program ends with status 0 or 1. It is machine code
- * because any other way takes longer than all else that the shell does. Knows no runtime.
+ * forbid it (systemd's MemoryDenyWriteExecute, SELinux's execmem). The program ends with status 0 or 1. Where Node 20 is to run, it asks for
+ * a memory protection key before, as that Node does, and dies as it does where a filter of system calls has no @pkey (systemd's
+ * SystemCallFilter=@system-service). It is machine code because any other way takes longer than all else that the shell does.
  */
 
 /** Sizes of the header and of a segment's entry in an ELF file, and numbers that stand there. */
@@ -10,6 +11,8 @@ const BASE = 0x40_0000;
 
 interface Processor {
   readonly elf: number;
+  /** pkey_alloc(0, 0); empty where Node asks for none. */
+  readonly key: string;
   /** exit(mmap(NULL, 4096, READ | WRITE | EXECUTE, PRIVATE | ANONYMOUS, -1, 0) < 0) */
   readonly code: string;
 }
@@ -18,6 +21,12 @@ interface Processor {
 const PROCESSORS: Readonly<Record<string, Processor>> = {
   x64: {
     elf: 62,
+    key: [
+      'b84a010000', // mov eax, 330: pkey_alloc
+      '31ff', // xor edi, edi
+      '31f6', // xor esi, esi
+      '0f05', // syscall
+    ].join(''),
     code: [
       'b809000000', // mov eax, 9: mmap
       '31ff', // xor edi, edi
@@ -35,6 +44,7 @@ const PROCESSORS: Readonly<Record<string, Processor>> = {
   },
   arm64: {
     elf: 183,
+    key: '',
     code: [
       '000080d2', // mov x0, 0
       '010082d2', // mov x1, 4096
@@ -51,11 +61,11 @@ const PROCESSORS: Readonly<Record<string, Processor>> = {
   },
 };
 
-/** The program as an executable file; null for another processor. */
-export function printMemoryTest(arch: string): Uint8Array | null {
+/** The program as an executable file, for a Node of this version; null for another processor. */
+export function printMemoryTest(arch: string, version: string): Uint8Array | null {
   const machine = PROCESSORS[arch];
   if (machine === undefined) return null;
-  const code = Buffer.from(machine.code, 'hex');
+  const code = Buffer.from(/^v20\./.test(version) ? machine.key + machine.code : machine.code, 'hex');
   const file = Buffer.alloc(HEADER + SEGMENT + code.length);
   code.copy(file, HEADER + SEGMENT);
   // 64 bits, least octet first, version 1.

@@ -99,7 +99,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
     '# Without execfail, bash ends on a failed exec and does not run that trap.',
     '[ -z "$BASH_VERSION" ] || shopt -s execfail',
     LIMIT,
-    ...(isBun ? [runLimitedBun(words, failed)] : [askMemory(memoryTest), runRestrictedNode(runtime, program, failed)]),
+    ...(isBun ? [runLimitedBun(words, failed)] : [askMemory(runtime, memoryTest), runRestrictedNode(runtime, program, failed)]),
     `exec ${words.join(' ')} "$@"`,
     failed,
     '',
@@ -213,16 +213,24 @@ const runLimitedBun = (words: readonly string[], failed: string): string => `if 
   least=${FOR_BUN}${runLimited('Bun', words, failed)}
 fi`;
 
-const askMemory = (program: string | null): string => `
-# Whether the caller forbids memory that can be written and run, which would end Node at any moment.
+/** The status of a process that a filter of system calls has ended: 128 and SIGSYS. Only a start shows whether this Node, on this Linux, ends so, too. */
+const askMemory = (runtime: string, program: string | null): string => `
+# Whether the caller forbids memory that can be written and run, which would end Node at any moment, or a system call of Node 20.
 forbidden=${
   program === null
     ? ''
     : `
 test=${quoteForShell(program)}
 if [ -z "$limit" ] && [ -x "$test" ]; then
-  "$test" 2>/dev/null
-  [ $? -ne 1 ] || forbidden=yes
+  { "$test"; } 2>/dev/null
+  case $? in
+  1) forbidden=yes ;;
+  159)
+    { ${runtime} -e 0; } </dev/null >/dev/null 2>&1
+    [ $? -ne 159 ] ||
+      end 'not sent' 'the caller forbids the system call pkey_alloc, and Node 20 dies of that: add @pkey to SystemCallFilter in the unit that runs it'
+    ;;
+  esac
 fi`
 }`;
 

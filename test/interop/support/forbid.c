@@ -1,7 +1,8 @@
 /*
  * forbid HOW PROGRAM ARGUMENT...: runs a program that may have no memory that can be both written and run: what systemd's
  * MemoryDenyWriteExecute=true does to a service. HOW is "filter", as systemd does it by a filter of system calls, or
- * "prctl", as it does since version 254 where Linux is 6.3 or newer.
+ * "prctl", as it does since version 254 where Linux is 6.3 or newer. With "keys" it may have such memory, and is killed where it
+ * asks for a memory protection key, as by SystemCallFilter=@system-service.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -39,9 +40,17 @@ int main(int argc, char **argv) {
     RETURN(SECCOMP_RET_ERRNO | EPERM),
     RETURN(SECCOMP_RET_ALLOW),
   };
+  struct sock_filter keys[] = {
+    LOAD(nr),
+    IF_EQUAL(SYS_pkey_alloc, 0, 1),
+    RETURN(SECCOMP_RET_KILL_PROCESS),
+    RETURN(SECCOMP_RET_ALLOW),
+  };
   struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+  struct sock_fprog of_keys = {sizeof keys / sizeof *keys, keys};
   if (argc < 3) return 125;
-  if (strcmp(argv[1], "prctl") ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
+  const struct sock_fprog *chosen = strcmp(argv[1], "keys") ? &program : &of_keys;
+  if (strcmp(argv[1], "prctl") ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, chosen)
                                : prctl(SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0)) {
     perror("forbid");
     return 125;
