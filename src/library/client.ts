@@ -240,7 +240,7 @@ export class SessionClient implements Client {
     if (!this.usable) return this.#refuse();
     const { transaction, addresses } = parsedEnvelope.value;
     const trust = requireTlsFault(transaction, () => [this.#session.facts().host]);
-    if (trust !== null) return settled(failedHere('usage', trust));
+    if (trust !== null) return settled(trust);
     return inTime(signal, this.#terms, (ends) => {
       const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
       if (taken.known !== null && this.#mayGoAtOnce) return this.sendLoaded(message, taken.known);

@@ -59,7 +59,7 @@ export interface Failure {
   readonly taken?: readonly { readonly index: number; readonly address: string }[];
   /** The phase of the session, `greeting` where none could be opened; null where none was tried. */
   readonly at: Phase | null;
-  /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer. */
+  /** What was missing, by a word: `requiretls`, `size`. It is there where `code` is `unsupported` or one that says the same closer, and where it is `usage` because the call rules it out. */
   readonly lacks?: Lack;
   /** The code of the system or of its TLS library, where no connection came about because of one: `ECONNREFUSED`, `CERT_HAS_EXPIRED`. */
   readonly systemCode?: string;

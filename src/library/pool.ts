@@ -134,7 +134,7 @@ export class Pool implements AsyncDisposable {
     if (!parsedEnvelope.ok) return settled(failedHere('usage', parsedEnvelope.detail));
     const { transaction, addresses } = parsedEnvelope.value;
     const trust = requireTlsFault(transaction, () => this.#hosts.map(({ smarthost }) => smarthost));
-    if (trust !== null) return settled(failedHere('usage', trust));
+    if (trust !== null) return settled(trust);
     const { signal, progress, trace } = options;
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     return inTime(signal, terms, (ends) => {

@@ -9,6 +9,7 @@ import type { Scrub } from '../transport/server-texts.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
 import type { Causes, Tell } from './causes.ts';
 import { askMechanism } from './mechanism.ts';
+import { type Failed, failedHere } from './outcome.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
 /** What ends the call; undefined where nothing can. */
@@ -37,13 +38,16 @@ export const securityOf = (host: Host, signal: Ending, causes: Causes): Security
 export const scrubOf = ({ auth, proxyPassword }: Host, { scrub }: Security): Scrub | undefined =>
   auth === null && proxyPassword === '' ? undefined : scrub;
 
-/** Says why REQUIRETLS cannot be asked for: who asks must know who the server is. RFC 8689 §4.2.1 */
-export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: () => readonly Smarthost[]): string | null {
+/** The outcome where REQUIRETLS cannot be asked for, else null: who asks must know who the server is. RFC 8689 §4.2.1 */
+export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: () => readonly Smarthost[]): Failed | null {
   const isTrusting = ({ tls }: Smarthost): boolean => tls.mode === 'opportunistic' || (!tls.verify && tls.fingerprint.length === 0);
-  return requireTls && hosts().some(isTrusting)
-    ? 'envelope.requireTls needs a server whose certificate is verified: tls.verify is not false, and tls.mode is not "opportunistic"'
-    : null;
+  if (!requireTls || !hosts().some(isTrusting)) return null;
+  const { failure, ...rest } = failedHere('usage', UNVERIFIED);
+  return { ...rest, failure: { ...failure, lacks: 'encryption' } };
 }
+
+const UNVERIFIED =
+  'envelope.requireTls needs a server whose certificate is verified: tls.verify is not false, and tls.mode is not "opportunistic"';
 
 /** Even where nothing is given: failures of TLS then speak of a program's options. */
 function materialOf({ tls: { ca, certificate, key, maxVersion, ciphers } }: Host): TlsMaterial {

@@ -36,7 +36,7 @@ async function submitTaken(
   const parsedEnvelope = parseEnvelope(envelope);
   if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
   const trust = requireTlsFault(parsedEnvelope.value.transaction, () => hosts.value.map(({ smarthost }) => smarthost));
-  if (trust !== null) return failedHere('usage', trust);
+  if (trust !== null) return trust;
   const { signal } = options;
   if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
   const { grace, timeouts } = terms.value;

@@ -285,6 +285,12 @@ const rows: readonly Scenario[] = [
     differs: { gives: failed('EPROTOCOL'), why: 'a server that breaks the protocol at the first line is not trusted with a message' },
   },
   {
+    title: 'an empty line behind the reply to EHLO',
+    server: { script: { EHLO: '250 smart.example\r\n\r\n' } },
+    gives: sent(),
+    differs: { gives: failed('EPROTOCOL'), why: 'octets that nobody asked for may belong to a reply that an attacker has put in' },
+  },
+  {
     title: 'a reply in UTF-8',
     server: { offers: OFFERS, script: { MAIL: utf8('550 Empfänger unbekannt') } },
     gives: failed('EENVELOPE', { response: '550 Empfänger unbekannt' }),
@@ -550,6 +556,17 @@ const rows: readonly Scenario[] = [
     mail: { requireTLSExtensionEnabled: true },
     gives: sent(),
     hears: [/^EHLO /, 'STARTTLS', /^EHLO /, /^MAIL FROM:<me@here.example>.* REQUIRETLS/],
+  },
+  {
+    title: 'REQUIRETLS with any certificate',
+    server: { offers: [...OFFERS, 'STARTTLS', 'REQUIRETLS'], ...certificate() },
+    options: () => ({ requireTLS: true, tls: { rejectUnauthorized: false } }),
+    mail: { requireTLSExtensionEnabled: true },
+    gives: sent(),
+    differs: {
+      gives: failed('EREQUIRETLS', { command: 'MAIL FROM' }),
+      why: 'RFC 8689 §4.2.1: who asks for it must know who the server is',
+    },
   },
   {
     title: 'a text in a stream that fails',

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import {
   type Content,
+  connect,
   type Failure,
   type Outcome,
   Pool,
@@ -103,6 +104,58 @@ async function world(options: PoolOptions = {}, script: SmarthostOptions['script
   const host = await startHost({ script, ...more });
   return { host, pool: new Pool(urlOf(host), options) };
 }
+
+/** Refuses every command that came together with the end of a content, against smuggling, as Haraka does. `mails`: how often it takes MAIL. */
+function refusingBehind(heard: string[], mails = Number.POSITIVE_INFINITY): (socket: Socket) => void {
+  let isBehind = false;
+  return conversing((line) => {
+    heard.push(line);
+    if (isBehind) return '503 5.5.1 pipelined after the end of DATA\r\n';
+    if (line === '.') {
+      isBehind = true;
+      setImmediate(() => {
+        isBehind = false;
+      });
+    }
+    if (/^MAIL/.test(line) && --mails < 0) return '503 5.5.1 not now\r\n';
+    return usual(line, ['PIPELINING']);
+  });
+}
+
+test('a server that takes no envelope behind a content gets each once more in its turn, and none there again', () =>
+  within(20_000, async () => {
+    const heard: string[] = [];
+    const server = await startScripted(refusingBehind(heard));
+    const pool = new Pool(urlOf(server), { connections: 1, retries: 0 });
+    const outcomes = await sendMany(pool, 6);
+    await pool.drain();
+    const opened = await connect(urlOf(server));
+    assert.ok(opened.ok);
+    outcomes.push(...(await Promise.all(upTo(6).map((number) => opened.client.send(ENVELOPE, numbered(number))))));
+    await opened.client.quit();
+    await server.close();
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      Array.from({ length: 12 }, () => 'accepted'),
+    );
+    assert.equal(heard.filter((line) => line === '.').length, 12);
+    assert.equal(heard.filter((line) => /^MAIL/.test(line)).length, 14, 'one envelope of each session is refused');
+  }));
+
+test('503 to MAIL in its turn is told', () =>
+  within(20_000, async () => {
+    const heard: string[] = [];
+    const server = await startScripted(refusingBehind(heard, 1));
+    const opened = await connect(urlOf(server));
+    assert.ok(opened.ok);
+    const [first, second] = await Promise.all(upTo(2).map((number) => opened.client.send(ENVELOPE, numbered(number))));
+    await opened.client.quit();
+    await server.close();
+    assert.equal(first?.kind, 'accepted');
+    const failure = failureOf(second as Outcome);
+    assert.deepEqual([...brief(failure), failure.reply?.lines], ['rejected', 'never', ['5.5.1 not now']]);
+    assert.equal(heard.filter((line) => /^MAIL/.test(line)).length, 3);
+  }));
 
 /* ---- sessions ---- */
 

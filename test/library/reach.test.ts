@@ -194,6 +194,7 @@ test('REQUIRETLS for a server whose certificate nobody verifies is a mistake, an
           const failure = failureOf(await door({ url: host.url, tls }, () => MESSAGE, {}, envelope));
           assert.equal(failure.code, 'usage');
           assert.match(failure.message, /^envelope\.requireTls needs a server whose certificate is verified/);
+          assert.equal(failure.lacks, 'encryption');
         }
       assert.equal(host.messages.length, 0);
     }),

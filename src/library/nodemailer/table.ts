@@ -96,7 +96,7 @@ const NARROW = 'the library decides it';
 /** Its options in `tls`. */
 // biome-ignore format: a table is read as a table
 export const TLS_OPTIONS: Table = {
-  rejectUnauthorized: ['mapped', 'false: any certificate will do'],
+  rejectUnauthorized: ['mapped', 'false: any certificate will do; `NODE_TLS_REJECT_UNAUTHORIZED` of the environment changes nothing'],
   ca: ['mapped', 'certificates in PEM that are trusted in place of the system\'s'],
   cert: ['mapped', 'the client\'s own certificate, in PEM'],
   key: ['mapped', 'its key, in PEM'],

@@ -15,6 +15,7 @@ const RENAMED: readonly (readonly [RegExp | string, string])[] = [
   ['write submission:// (or smtp://) for it', 'set secure: false'],
   [/(write|use) submissions:\/\/( for this port|[^\s;]*)/g, 'set secure: true'],
   ['this is no port for submissions://', 'set secure: false'],
+  ['envelope.requireTls', 'requireTLSExtensionEnabled'],
   ['recipients: "any"', 'allOrNothing: false'],
 ];
 
