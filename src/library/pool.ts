@@ -61,6 +61,8 @@ export class Pool implements AsyncDisposable {
   #fault: Failure | null = null;
   /** When the servers that failed last have rested. */
   readonly #resting = new Map<Host, number>();
+  /** Servers that read past an envelope behind a content, as chasquid 1.11 does: each message has its turn there. */
+  readonly #deaf = new Set<Host>();
   readonly #lines = new Set<Line>();
   readonly #waiting: Task[] = [];
   #opening = 0;
@@ -240,7 +242,7 @@ export class Pool implements AsyncDisposable {
     const most = this.#limits.isPipelining && this.#isFull ? DEPTH : 1;
     let best: Line | null = null;
     for (const line of this.#lines) {
-      if (line.busy >= (best?.busy ?? most)) continue;
+      if (line.busy >= (this.#deaf.has(line.host) ? 1 : (best?.busy ?? most))) continue;
       if (line.client.usable) {
         if (this.#isSpent(line)) continue;
         if (line.busy === 0) return line;
@@ -322,11 +324,14 @@ export class Pool implements AsyncDisposable {
     line.isNew = false;
     line.clock.set(Number.POSITIVE_INFINITY);
     line.given += 1;
+    const isBehind = line.busy > 0;
     line.busy += 1;
     const { message, content, attempts } = task;
     if (isNew) attempts.push(...line.before);
     const outcome = await unlessBug(() => line.client.sendLoaded({ ...message, attempt: attempts.length }, content));
     line.busy -= 1;
+    if (isBehind && outcome.kind === 'failed' && outcome.failure.code === 'timeout' && outcome.failure.verb === 'MAIL')
+      this.#deaf.add(line.host);
     if (outcome.kind === 'accepted' || !this.#mayRepeat(task, outcome.failure, line.host, isNew)) task.settle(outcome);
     else if (!content.replayable) task.settle(unreplayed(outcome));
     else {

@@ -1,6 +1,6 @@
 /**
  * Drives one session over one open wire: performs the machine's actions in order, and puts everything that happens through one
- * inbox. Decides nothing: what to say, when to commit and what a failure means is the machine's.
+ * inbox. What to say, when to commit and what a failure means is the machine's; only whose turn it is is decided here.
  */
 import type { Source } from '../message/source.ts';
 import { type ContentEncoder, contentEncoder, type Framing } from '../smtp/client/content.ts';

@@ -142,6 +142,31 @@ test('a server that takes no envelope behind a content gets each once more in it
     assert.equal(heard.filter((line) => /^MAIL/.test(line)).length, 14, 'one envelope of each session is refused');
   }));
 
+test('a pool gives a server that does not hear an envelope behind a content each message in its turn, once it has waited for it', () =>
+  within(20_000, async () => {
+    const heard: string[] = [];
+    let isBehind = false;
+    const server = await startScripted(
+      conversing((line) => {
+        if (isBehind) return '';
+        heard.push(line);
+        isBehind = line === '.';
+        if (isBehind) setImmediate(() => (isBehind = false));
+        return usual(line, ['PIPELINING']);
+      }),
+    );
+    const pool = new Pool(urlOf(server), { connections: 1, timeouts: { command: 300 } });
+    const outcomes = await sendMany(pool, 8);
+    await pool.drain();
+    await server.close();
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      Array.from({ length: 8 }, () => 'accepted'),
+    );
+    assert.equal(heard.filter((line) => /^EHLO/.test(line)).length, 2, 'one time-out');
+    assert.equal(heard.filter((line) => line === '.').length, 8);
+  }));
+
 test('503 to MAIL in its turn is told', () =>
   within(20_000, async () => {
     const heard: string[] = [];
