@@ -39,9 +39,8 @@ class NodeWire implements Wire {
   #isFlowing = false;
   #error: WireEnd | null = null;
   #closed: WireEnd | null = null;
-  /** What is still to be heard, and told of the end, because nobody has listened yet. */
-  readonly #unheard: Buffer[] = [];
-  readonly #untold: ('end' | 'closed')[] = [];
+  /** Octets, and what of the end, is still to be told, because nobody has listened yet. */
+  readonly #untold: (Buffer | 'end' | 'closed')[] = [];
   /** Octets heard, where the stream does not count them. */
   #heard = 0;
 
@@ -84,7 +83,7 @@ class NodeWire implements Wire {
       if (this.#isFlowing) this.#stream.on('data', this.#onData).resume();
       else this.#stream.off('data', this.#onData).pause();
     }
-    if (this.#unheard.length + this.#untold.length > 0) setImmediate(() => this.#tellAll());
+    if (this.#untold.length > 0) setImmediate(() => this.#tellAll());
   }
 
   readonly #onData = (chunk: Buffer | Uint8Array | string): void => {
@@ -95,13 +94,13 @@ class NodeWire implements Wire {
 
   /** Hears what was read, until this returns; false when nobody listens, so that no more is read. */
   hear(octets: Buffer): boolean {
-    if (this.#listener !== null && this.#unheard.length === 0) this.#listener.octets(octets);
-    else this.#unheard.push(Buffer.from(octets));
+    if (this.#listener !== null && this.#untold.length === 0) this.#listener.octets(octets);
+    else this.#untold.push(Buffer.from(octets));
     return this.#listener !== null;
   }
 
   unread(octets: Uint8Array): void {
-    this.#unheard.unshift(Buffer.from(octets));
+    this.#untold.unshift(Buffer.from(octets));
   }
 
   write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void {
@@ -173,12 +172,11 @@ class NodeWire implements Wire {
 
   #tellAll(): void {
     while (this.#listener !== null) {
-      const octets = this.#unheard.shift();
-      const what = octets === undefined ? this.#untold.shift() : undefined;
-      if (octets !== undefined) this.#listener.octets(octets);
-      else if (what === 'end') this.#listener.end();
+      const what = this.#untold.shift();
+      if (what === undefined) return;
+      if (what === 'end') this.#listener.end();
       else if (what === 'closed') this.#listener.closed(this.#closed as WireEnd);
-      else return;
+      else this.#listener.octets(what);
     }
   }
 }
