@@ -113,7 +113,7 @@ async function runWithJournal(socket: string, config: string, args: readonly str
 
 const asRoot = process.getuid?.() === 0 && existsSync('/usr/bin/unshare') ? test : test.skip;
 
-asRoot('O10: syslog hears the tag of -L, and a failure has another priority than a success', () =>
+asRoot('syslog hears the tag of -L, and a failure has another priority than a success', () =>
   within(30_000, async () => {
     const host = await smartHost();
     const socket = path.join(scratch(), 'journal');
