@@ -44,7 +44,7 @@ async function addProgram(kind: Kind, tree: Tree, name: string, others: string):
     tree.write(`${HOME}/${file}`, readFileSync(`dist/${file}`, 'latin1').replace(/^#!.*\n/, ''));
   tree.link('usr/sbin/sendmail.nospool', '../lib/nospool/sendmail');
   for (const page of readdirSync('man')) tree.write(`usr/share/man/man${page.at(-1)}/${page}.gz`, gzip(readFileSync(`man/${page}`)));
-  const [bash, zsh] = ['bash', 'zsh'].map((shell) => (completionScript(shell) ?? []).join('\n'));
+  const [bash, zsh] = ['bash', 'zsh'].map((shell) => (completionScript(shell) as readonly string[]).join('\n'));
   tree.write('usr/share/bash-completion/completions/nospool', `${bash}\n`);
   tree.write(`usr/share/zsh/${ZSH[kind]}/_nospool`, `#compdef nospool\n${zsh}\n_nospool "$@"\n`);
   tree.copy('etc/logrotate.d/nospool', 'packaging/logrotate');

@@ -8,8 +8,9 @@ import { reasonOf } from '../transport/abort.ts';
 import type { Scrub } from '../transport/server-texts.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
 import type { Causes, Tell } from './causes.ts';
+import { failHere } from './failure.ts';
 import { askMechanism } from './mechanism.ts';
-import { type Failed, failedHere } from './outcome.ts';
+import type { Failed } from './outcome.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
 /** What ends the call; undefined where nothing can. */
@@ -42,8 +43,7 @@ export const scrubOf = ({ auth, proxyPassword }: Host, { scrub }: Security): Scr
 export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>, hosts: () => readonly Smarthost[]): Failed | null {
   const isTrusting = ({ tls }: Smarthost): boolean => tls.mode === 'opportunistic' || (!tls.verify && tls.fingerprint.length === 0);
   if (!requireTls || !hosts().some(isTrusting)) return null;
-  const { failure, ...rest } = failedHere('usage', UNVERIFIED);
-  return { ...rest, failure: { ...failure, lacks: 'encryption' } };
+  return { kind: 'failed', failure: { ...failHere('usage', UNVERIFIED), lacks: 'encryption' }, attempts: [] };
 }
 
 const UNVERIFIED =

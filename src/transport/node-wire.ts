@@ -39,7 +39,7 @@ class NodeWire implements Wire {
   #isFlowing = false;
   #error: WireEnd | null = null;
   #closed: WireEnd | null = null;
-  /** Octets, and what of the end, is still to be told, because nobody has listened yet. */
+  /** Octets that are still to be heard, and what is still to be told of the end, because nobody has listened yet. */
   readonly #untold: (Buffer | 'end' | 'closed')[] = [];
   /** Octets heard, where the stream does not count them. */
   #heard = 0;

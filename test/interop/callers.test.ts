@@ -126,7 +126,7 @@ localhost.run();
 
 const warning = suiteWith('callers: sudo', 'root', 'sudo');
 
-warning('C7: sudo, as it is built here, sends as its caller and not as root', async () => {
+warning('C7: sudo is built here so that it sends as its caller and not as root', async () => {
   const command = installCommand();
   const { stdout } = await makeWorld(command).call(['/usr/bin/sudo', '-V']);
   assert.match(stdout, /--disable-root-mailer/);

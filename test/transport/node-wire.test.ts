@@ -202,8 +202,9 @@ test('a connection is asked for one address, from the one that is wanted, at onc
   assert.throws(() => connecting({ address: 'a.example', family: 'name', port: 25 }, undefined), /bug: what a proxy connects to/);
 });
 
-test('a socket reads into memory of all sockets: what comes while nobody listens is kept, in order, and no more is read', async () => {
-  if (!IS_NODE) return;
+const onNode = IS_NODE ? test : test.skip;
+
+onNode('a socket reads into memory of all sockets: what comes while nobody listens is kept, in order, and no more is read', async () => {
   const one = connecting({ address: '192.0.2.1', family: 4, port: 25 }, undefined);
   const other = connecting({ address: '192.0.2.2', family: 4, port: 25 }, undefined);
   const { onread } = one.asked;

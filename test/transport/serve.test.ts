@@ -264,9 +264,12 @@ test('with a delay the handshake begins with the reply to STARTTLS, however long
     let asked = 0;
     // Twenty milliseconds lie between the first time that it is asked and the second.
     process.uptime = () => uptime() + (asked++ === 1 ? 0.02 : 0);
-    say('STARTTLS\r\n');
-    await time.passUntil(401);
-    process.uptime = uptime;
+    try {
+      say('STARTTLS\r\n');
+      await time.passUntil(401);
+    } finally {
+      process.uptime = uptime;
+    }
     assert.equal(happened(), '400 > 220 2.0.0 begin TLS');
     assert.ok(asked > 1);
     assert.ok(!stream.listeners('data').some(({ name }) => name === 'onData'), 'what comes is heard in clear');

@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { createConnection, createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { createSecureContext, createServer as createTlsServer, TLSSocket } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, type SecureContextOptions, TLSSocket } from 'node:tls';
 import { suite } from 'uvu';
 import { connectBun } from '../../src/transport/bun-wire.ts';
 import { connectNode, nodeWire } from '../../src/transport/node-wire.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
-import { CLOSED, type Connect, type Unreached, type Wire, type WireEnd } from '../../src/transport/wire.ts';
+import { CLOSED, type Connect, type TlsTerms, type Unreached, type Wire, type WireEnd } from '../../src/transport/wire.ts';
 import { startDeaf } from '../support/deaf.ts';
 import { wireTo } from '../support/sockets.ts';
 import { loop, tunnelTo } from '../support/streams.ts';
@@ -263,6 +263,12 @@ const heardBy = (peer: Socket): Promise<Buffer> =>
       .resume();
   });
 
+/** What a handshake over a socket of this kind is to be, from TLS 1.2 on. */
+function termsFor(connect: Connect, explain: TlsTerms['explain'], more: SecureContextOptions = {}): TlsTerms {
+  const options: SecureContextOptions = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', ...more };
+  return { context: connect === connectBun ? null : createSecureContext(options), options, serverName: 'smart.example', explain };
+}
+
 for (const [name, connect] of SOCKETS) {
   const isBun = connect === connectBun;
   /** Bun's copy of node:net does not tell how a write goes on, calls a reset by another name, and tells of an end that nobody made. */
@@ -497,9 +503,7 @@ for (const [name, connect] of SOCKETS) {
   test(`${name}: what a server says before a handshake ends it, and none begins on what is closed`, () =>
     within(10_000, async () => {
       const { wire, peer, stop } = await pair(connect);
-      const options = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
-      const context = isBun ? null : createSecureContext(options);
-      const terms = { context, options, serverName: 'smart.example', explain: ({ code }: NodeJS.ErrnoException) => `no TLS: ${code}` };
+      const terms = termsFor(connect, ({ code }) => `no TLS: ${code}`);
       peer.write('220 in clear text\r\n');
       await new Promise((resolve) => setTimeout(resolve, 20));
       const code = 'ERR_SSL_WRONG_VERSION_NUMBER';
@@ -521,10 +525,8 @@ for (const [name, connect] of SOCKETS) {
         within(10_000, async () => {
           const { wire, peer, stop } = await pair(connect);
           peer.once('data', () => peer.write(said));
-          const options = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
-          const context = isBun ? null : createSecureContext(options);
           const explain = (error: NodeJS.ErrnoException & { readonly reason?: string }) => `${error.code} ${error.reason}`;
-          const failed = await wire.startTls({ context, options, serverName: 'smart.example', explain });
+          const failed = await wire.startTls(termsFor(connect, explain));
           assert.ok(!failed.ok);
           assert.match(failed.detail, code);
           assert.equal(failed.systemCode, failed.detail.split(' ')[0]);
@@ -539,9 +541,7 @@ for (const [name, connect] of SOCKETS) {
         server.on('tlsClientError', () => {}).on('secureConnection', (socket) => socket.on('error', () => {}));
         await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
         const wire = await wireTo((server.address() as { port: number }).port, connect);
-        const options = { ca: certificate.own, minVersion, maxVersion: 'TLSv1.3' } as const;
-        const context = isBun ? null : createSecureContext(options);
-        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: String });
+        const secured = await wire.startTls(termsFor(connect, String, { ca: certificate.own, minVersion }));
         const spoken = secured.ok ? secured.value.peer.getProtocol() : null;
         wire.destroy();
         server.close();
@@ -560,9 +560,7 @@ for (const [name, connect] of SOCKETS) {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       for (const allowPartialTrustChain of [true, false]) {
         const wire = await wireTo((server.address() as { port: number }).port, connect);
-        const options = { ca: issuer.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3', allowPartialTrustChain } as const;
-        const context = isBun ? null : createSecureContext(options);
-        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: String });
+        const secured = await wire.startTls(termsFor(connect, String, { ca: issuer.own, allowPartialTrustChain }));
         assert.equal(secured.ok && secured.value.peer.authorized, allowPartialTrustChain);
         wire.destroy();
       }
@@ -575,9 +573,7 @@ for (const [name, connect] of SOCKETS) {
         const certificate = makeCertificate({ names: ['smart.example'] });
         const { wire, peer, stop } = await pair(connect);
         const secure = new TLSSocket(peer, { isServer: true, key: certificate.key, cert: certificate.cert }).on('error', () => {});
-        const options = { ca: certificate.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
-        const context = isBun ? null : createSecureContext(options);
-        const secured = await wire.startTls({ context, options, serverName: 'smart.example', explain: (_, when) => when });
+        const secured = await wire.startTls(termsFor(connect, (_, when) => when, { ca: certificate.own }));
         assert.ok(secured.ok);
         const { closed } = watch(secured.value.wire);
         secured.value.wire.write('x');
@@ -695,10 +691,8 @@ test('a wire with TLS of its own ends with it, carries long writes both ways, an
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
-    const options = { ca: certificate.own, minVersion: 'TLSv1.2', maxVersion: 'TLSv1.3' } as const;
     for (const [name, connect] of SOCKETS) {
-      const context = connect === connectBun ? null : createSecureContext(options);
-      const terms = { context, options, serverName: 'smart.example', explain: String };
+      const terms = termsFor(connect, String, { ca: certificate.own });
       const secure = async () => {
         const base = await wireTo(port, connect);
         const secured = await base.startTls(terms);
