@@ -89,8 +89,6 @@ interface Request {
   writer: ContentWriter | null;
   /** Commands of it were sent, be it along with the commit of the message before it. */
   hasBegun: boolean;
-  /** Its envelope went out behind the content of the message before it. */
-  wentAlong: boolean;
   /** Its signal came when its envelope had gone along, and the message before it must not suffer. */
   ended: string | null;
   readonly signal: EndSignal | undefined;
@@ -153,8 +151,6 @@ export class Connection {
   #given = 0;
   #channel: Channel | null = null;
   #hasCommitted = false;
-  /** The server takes no envelope behind content, whatever RFC 2920 §3.1 says: some refuse all that comes there, against smuggling. */
-  #isApart = false;
   /** Settled when the wire is closed. Where it is there, QUIT follows as soon as the session is ready for it. */
   #leaving: Promise<void> | null = null;
   #farewell: NodeJS.Timeout | undefined;
@@ -237,7 +233,6 @@ export class Connection {
         resolve,
         writer: null,
         hasBegun: false,
-        wentAlong: false,
         ended: null,
         signal,
         release: () => {},
@@ -523,10 +518,7 @@ export class Connection {
   #makeWriter(reading: Reading | null): ContentWriter {
     this.#trace('!', 'content');
     this.#reports ??= {
-      on: (event) =>
-        this.#on(
-          event.type === 'contentSent' ? { type: 'contentSent', next: this.#isApart ? undefined : this.#waiting[0]?.transaction } : event,
-        ),
+      on: (event) => this.#on(event.type === 'contentSent' ? { type: 'contentSent', next: this.#waiting[0]?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },
@@ -545,10 +537,7 @@ export class Connection {
   #commit({ line, along }: Extract<Action, { do: 'commit' }>): void {
     this.#hasCommitted = true;
     const [next] = this.#waiting;
-    if (next && along.length > 0) {
-      this.#begin(next);
-      next.wentAlong = true;
-    }
+    if (next && along.length > 0) this.#begin(next);
     if (line === null) this.#trace('!', 'commit');
     else this.#trace('C', line);
     for (const each of along) this.#trace('C', each, next);
@@ -574,13 +563,6 @@ export class Connection {
     const outcome = this.#scrub(found);
     const request = this.#request;
     this.#request = null;
-    if (request?.wentAlong && isOutOfSequence(outcome)) {
-      this.#observer.settled?.(outcome, request.number);
-      this.#isApart = true;
-      request.wentAlong = request.hasBegun = false;
-      this.#waiting.unshift(request);
-      return;
-    }
     request?.release();
     request?.writer?.close();
     // The first failure is that of the session.
@@ -629,13 +611,6 @@ export class Connection {
     this.#wire.listen(this.#listener);
   }
 }
-
-/** 503 is no word on the message: MAIL came where the server takes none, so nobody has it. */
-const isOutOfSequence = (outcome: SessionOutcome): boolean =>
-  outcome.kind === 'failed' &&
-  outcome.failure.kind === 'rejected' &&
-  outcome.failure.refusals[0].verb === 'MAIL' &&
-  outcome.failure.refusals[0].reply.code === 503;
 
 /** A content is a program's own, and what it throws is a failure of its own. */
 function openSource(content: ContentOpener, eightBit: EightBitTreatment): Parsed<Source> {

@@ -147,8 +147,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp \(any\)/,
     changes: [
       [
-        '    if (isEnvelopeRefused(plan, state, refusals)) return [CLOSED',
-        "    if (plan.hello === '' && isEnvelopeRefused(plan, state, refusals)) return [CLOSED",
+        '    if (isEnvelopeRefused(plan, state, refusals)) return breakOutOfStep(',
+        "    if (plan.hello === '' && isEnvelopeRefused(plan, state, refusals)) return breakOutOfStep(",
       ],
     ],
     found: /^no content begins/,
@@ -205,8 +205,8 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp \(any\)/,
     changes: [
       [
-        "return isEnvelopeRefused(plan, state, refusals) ? failEnvelope(plan, 'leave'",
-        "return refusals !== null ? failEnvelope(plan, 'leave'",
+        "isEnvelopeRefused(plan, state, refusals) && !isUnheard(state, refusals)\n    ? failEnvelope(plan, 'leave'",
+        "refusals !== null\n    ? failEnvelope(plan, 'leave'",
       ],
     ],
     found: /^every failure has its cause/,
@@ -245,9 +245,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a session that dies at NOOP fails a message that was never given',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      ["if (STEPS[state.at].condemns === 'nothing') return", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'noop') return"],
-    ],
+    changes: [['if (isIdle(state)) return', "if (isIdle(state) && state.at !== 'noop') return"]],
     found: /^every transaction is settled, once|^NOOP is answered once/,
   },
   {
@@ -265,7 +263,7 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a loss before the commit fails the message',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["condemns: STEPS[at].condemns === 'nothing' ? 'nothing' : 'address',", 'condemns: STEPS[at].condemns,']],
+    changes: [["condemns: isIdle(state) ? 'nothing' : 'address',", 'condemns: STEPS[at].condemns,']],
     found: /^what was committed or refused goes to no other host, and what was neither may/,
   },
   {
@@ -277,20 +275,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a second outcome of what was settled',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      ["if (STEPS[state.at].condemns === 'nothing') return", "if (STEPS[state.at].condemns === 'nothing' && state.at !== 'reset') return"],
-    ],
+    changes: [['if (isIdle(state)) return', "if (isIdle(state) && state.at !== 'reset') return"]],
     found: /^every transaction is settled, once/,
   },
   {
     what: 'a transaction that is dropped without an outcome',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [
-      [
-        "if (STEPS[state.at].condemns === 'nothing') return",
-        "if (state.at === 'content' || STEPS[state.at].condemns === 'nothing') return",
-      ],
-    ],
+    changes: [['if (isIdle(state)) return', "if (state.at === 'content' || isIdle(state)) return"]],
     found: /^every transaction is settled, once/,
   },
   {
@@ -370,7 +361,10 @@ const FAULTS: readonly Fault[] = [
     what: 'an envelope goes along without PIPELINING',
     where: /^smtp, TLS off, AUTH none/,
     changes: [
-      ["if (endingOf(plan) === 'leave' || !offers(channel.extensions, 'PIPELINING')) return", "if (endingOf(plan) === 'leave') return"],
+      [
+        "if (endingOf(plan) === 'leave' || channel.isApart || !offers(channel.extensions, 'PIPELINING')) return",
+        "if (endingOf(plan) === 'leave') return",
+      ],
     ],
     found: /^a command waits until/,
   },
@@ -415,7 +409,12 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'a session ends after a message though it could go on',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [['isWanted(state, reply) ? awaitTransaction(state.channel)', 'digit(reply) === 3 ? awaitTransaction(state.channel)']],
+    changes: [
+      [
+        '  if (!isWanted(state, reply)) return breakOutOfStep(plan, state, reply);\n  return again',
+        '  return breakOutOfStep(plan, state, reply);\n  return again',
+      ],
+    ],
     found: /^a session goes on as long as it can/,
   },
   {
@@ -465,6 +464,48 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS required, AUTH X-PROOF/,
     changes: [['lines: [line], secret: true', 'lines: [line], secret: false']],
     found: /^no outcome holds a secret/,
+  },
+  {
+    what: 'an envelope that a server would not hear is refused',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['refusals.last.reply.code === 503', 'refusals.last.reply.code < 0']],
+    found: /^an envelope is said once/,
+  },
+  {
+    what: 'every refusal of an envelope behind a content is taken for 503',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['refusals.last.reply.code === 503', 'refusals.last.reply.code >= 500']],
+    found: /^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'an envelope that is refused with 503 in its turn goes again',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [["isBehind && refusals?.last.verb === 'MAIL'", "refusals?.last.verb === 'MAIL'"]],
+    found: /^what was committed or refused goes to no other host/,
+  },
+  {
+    what: 'another envelope goes behind a content where the server would not hear one',
+    where: /^smtp, TLS off, AUTH none, .*messages 3/,
+    changes: [['{ ...channel, isApart: true }', 'channel']],
+    found: /^an envelope is said once/,
+  },
+  {
+    what: 'a message whose envelope was not heard is forgotten when the session ends at RSET',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [[" && !(state.at === 'reset' && state.again)", '']],
+    found: /^every transaction is settled/,
+  },
+  {
+    what: 'a message whose envelope was not heard is refused when the session is lost',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [[' || isUnheard(state, state.refusals)) return null', ') return null']],
+    found: /^an envelope is said once|^what was committed/,
+  },
+  {
+    what: 'the message behind one that was not heard begins though RSET is refused',
+    where: /^smtp, TLS off, AUTH none/,
+    changes: [['  if (!isWanted(state, reply)) return breakOutOfStep(plan, state, reply);\n', '']],
+    found: /^a refusal or a loss ends/,
   },
   {
     what: 'the plan is rewritten on the way',

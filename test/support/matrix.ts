@@ -48,7 +48,13 @@ const TRANSACTION: Transaction = {
 
 const channel: Channel = { secured: true, authenticated: true, extensions: NO_EXTENSIONS };
 const sending = { channel, transaction: TRANSACTION };
-const envelope = { at: 'envelope', ...sending, commands: ['MAIL FROM:<>', 'RCPT TO:<a@foo.com>'], refusals: null } as const;
+const envelope = {
+  at: 'envelope',
+  ...sending,
+  commands: ['MAIL FROM:<>', 'RCPT TO:<a@foo.com>'],
+  refusals: null,
+  isBehind: false,
+} as const;
 const exchange = plain('tim', 'secret').begin();
 const accepted: Reply = { code: 250, enhanced: null, lines: [''] };
 
@@ -62,10 +68,15 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['ready', { at: 'ready', channel }, { type: 'transaction', transaction: TRANSACTION }],
   ['envelope (MAIL)', { ...envelope, sent: 1, answered: 0 }, null],
   ['envelope (last RCPT)', { ...envelope, sent: 2, answered: 1 }, null],
-  ['data', { at: 'data', ...sending, refusals: null }, null],
+  ['data', { at: 'data', ...sending, refusals: null, isBehind: false }, null],
   [
     'data, envelope refused',
-    { at: 'data', ...sending, refusals: extend(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }) },
+    {
+      at: 'data',
+      ...sending,
+      refusals: extend(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }),
+      isBehind: false,
+    },
     null,
   ],
   [
@@ -82,11 +93,12 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['commit', { at: 'commit', ...sending, refusals: null, replies: null, next: null }, null],
   [
     'commit, an envelope behind it',
-    { at: 'commit', ...sending, refusals: null, replies: null, next: { ...envelope, sent: 2, answered: 0 } },
+    { at: 'commit', ...sending, refusals: null, replies: null, next: { ...envelope, sent: 2, answered: 0, isBehind: true } },
     null,
   ],
   ['noop', { at: 'noop', channel }, null],
-  ['reset', { at: 'reset', channel }, null],
+  ['reset', { at: 'reset', channel, again: null }, null],
+  ['reset, for an envelope that was not heard', { at: 'reset', channel, again: TRANSACTION }, null],
   ['quit', { at: 'quit' }, null],
   ['closed', { at: 'closed' }, null],
 ];

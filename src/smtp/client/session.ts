@@ -49,6 +49,8 @@ export interface Channel {
   readonly secured: boolean;
   readonly authenticated: boolean;
   readonly extensions: Extensions;
+  /** The server has refused an envelope because it came behind a content, so none goes there any more. */
+  readonly isApart?: true;
 }
 
 /** What a state within a transaction holds. */
@@ -78,15 +80,19 @@ export type State =
       readonly cancelled: string | null;
     }
   | { readonly at: 'ready'; readonly channel: Channel }
-  /** `commands` are MAIL, RCPT…, and DATA when it flies along. Of the two cursors over them `sent` may run ahead of `answered`. */
+  /**
+   * `commands` are MAIL, RCPT…, and DATA when it flies along. Of the two cursors over them `sent` may run ahead of `answered`. The
+   * envelope `isBehind` when it went out with the end of the content before it.
+   */
   | (Sending & {
       readonly at: 'envelope';
       readonly commands: readonly string[];
       readonly sent: number;
       readonly answered: number;
       readonly refusals: Refusals;
+      readonly isBehind: boolean;
     })
-  | (Sending & { readonly at: 'data'; readonly refusals: Refusals })
+  | (Sending & { readonly at: 'data'; readonly refusals: Refusals; readonly isBehind: boolean })
   /**
    * `blocks` counts the BDAT blocks that are sent and not answered. `last` has the octets of the last block, which waits until
    * the server has accepted all others and then goes out except for its end.
@@ -106,7 +112,8 @@ export type State =
       readonly next: In<'envelope'> | null;
     })
   | { readonly at: 'noop'; readonly channel: Channel }
-  | { readonly at: 'reset'; readonly channel: Channel }
+  /** `again` is the transaction that is still under way, because the server has not looked at its envelope. */
+  | { readonly at: 'reset'; readonly channel: Channel; readonly again: Transaction | null }
   | { readonly at: 'quit' }
   | { readonly at: 'closed' };
 
@@ -367,7 +374,7 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, Silent | In<
     case 'noop':
       return afterNoop(ending, state, reply);
     case 'reset':
-      return isWanted(state, reply) ? awaitTransaction(state.channel) : [CLOSED, DESTROY];
+      return afterReset(plan, state, reply);
     /* c8 ignore next 2 */
     default:
       return never(state);
@@ -487,6 +494,7 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
     sent: 0,
     answered: 0,
     refusals: null,
+    isBehind: false,
   });
   if (!dropsDsn(transaction, channel.extensions)) return step;
   const [state, ...actions] = step;
@@ -526,11 +534,11 @@ function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[
  * can come of it, because the driver reads while it writes.
  */
 function sendCommands(plan: Plan, state: In<'envelope'>): Step {
-  const { sent, answered, refusals, transaction, channel, commands } = state;
+  const { sent, answered, refusals, transaction, channel, commands, isBehind } = state;
   const total = 1 + transaction.recipients.length;
   if (answered === sent && refusals?.last.recipient === null) return failEnvelope(plan, endingOf(plan), state, refusals);
   // DATA may still be unanswered: its reply decides how the connection can end.
-  if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals }];
+  if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals, isBehind }];
   if (answered === total) return beginContent(plan, state);
   const until = offers(channel.extensions, 'PIPELINING') ? commands.length : answered + 1;
   // The lines are handed on as a list, because an engine takes no more than some hundred thousand arguments of one call.
@@ -567,16 +575,25 @@ const isEnvelopeRefused = ({ partial }: Plan, { transaction }: Sending, refusals
  */
 function takeFarewell(plan: Plan, state: In<'envelope'>, reply: Reply, rest: string): Step {
   const refusals: Refusals = addRefusal(state, reply);
-  return isEnvelopeRefused(plan, state, refusals) ? failEnvelope(plan, 'leave', state, refusals) : breakOutOfStep(plan, state, reply, rest);
+  return isEnvelopeRefused(plan, state, refusals) && !isUnheard(state, refusals)
+    ? failEnvelope(plan, 'leave', state, refusals)
+    : breakOutOfStep(plan, state, reply, rest);
 }
+
+/**
+ * MAIL came behind a content and was refused with 503: some servers take nothing there, against smuggling, whatever RFC 2920 §3.1 says.
+ * It is no word on the message.
+ */
+const isUnheard = ({ isBehind }: In<'envelope' | 'data'>, refusals: Refusals): boolean =>
+  isBehind && refusals?.last.verb === 'MAIL' && refusals.last.reply.code === 503;
 
 /* ---- content ---- */
 
 function beginContent(plan: Plan, state: In<'envelope'>): Step {
-  const { channel, transaction, refusals } = state;
+  const { channel, transaction, refusals, isBehind } = state;
   if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);
   const framing = framingOf(plan, channel, transaction);
-  if (framing === 'data') return [{ at: 'data', channel, transaction, refusals }, send('DATA')];
+  if (framing === 'data') return [{ at: 'data', channel, transaction, refusals, isBehind }, send('DATA')];
   return openContent(state, framing);
 }
 
@@ -589,7 +606,7 @@ function afterData(plan: Plan, ending: Ending, state: In<'data'>, reply: Reply):
   const { refusals } = state;
   if (isWanted(state, reply)) {
     // No dot may follow a refused envelope, so only an abrupt end is left when 354 comes all the same.
-    if (isEnvelopeRefused(plan, state, refusals)) return [CLOSED, ...settleFailed(envelopeRejection(plan, refusals)), DESTROY];
+    if (isEnvelopeRefused(plan, state, refusals)) return breakOutOfStep(plan, state, reply);
     return openContent(state, 'data');
   }
   return isEnvelopeRefused(plan, state, refusals)
@@ -668,7 +685,7 @@ function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: 
  * cannot begin here hears the reason in its turn.
  */
 function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<'envelope'> | null, readonly string[], ...Action[]] {
-  if (endingOf(plan) === 'leave' || !offers(channel.extensions, 'PIPELINING')) return [null, []];
+  if (endingOf(plan) === 'leave' || channel.isApart || !offers(channel.extensions, 'PIPELINING')) return [null, []];
   const [state, ...actions] = openTransaction(plan, channel, waiting);
   if (state.at !== 'envelope') return [null, []];
   let along: readonly string[] = [];
@@ -676,7 +693,7 @@ function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<
   for (const action of actions)
     if (action.do === 'send') along = action.lines;
     else notes.push(action);
-  return [state, along, ...notes];
+  return [{ ...state, isBehind: true }, along, ...notes];
 }
 
 function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
@@ -746,11 +763,14 @@ function where(plan: Plan, state: State): { at: Phase; condemns: Condemned; verb
   const verb = awaitedVerb(plan, state);
   return {
     at,
-    condemns: STEPS[at].condemns === 'nothing' ? 'nothing' : 'address',
+    condemns: isIdle(state) ? 'nothing' : 'address',
     ...(verb && { verb }),
     command: awaitedCommand(plan, state),
   };
 }
+
+/** No message is under way whose outcome is not known. */
+const isIdle = (state: State): boolean => STEPS[state.at].condemns === 'nothing' && !(state.at === 'reset' && state.again);
 
 /** 421 counts as loss of the connection. RFC 5321 §3.8 */
 const lossBy421 = (plan: Plan, state: State, reply: Reply, rest = ''): SessionFailure => ({
@@ -777,8 +797,7 @@ const envelopeRejection = ({ partial }: Plan, refusals: LinkedList<Refusal>): Se
 
 /** Ends the session at once. After the commit nobody knows what became of the message. */
 function breakOff(plan: Plan, state: Open, failure: SessionFailure): Step {
-  // Nothing is left to settle where nothing can be ruled out, because the outcome of what went before is known.
-  if (STEPS[state.at].condemns === 'nothing') return [CLOSED, ...(state.at === 'noop' ? [checked(failure)] : []), DESTROY];
+  if (isIdle(state)) return [CLOSED, ...(state.at === 'noop' ? [checked(failure)] : []), DESTROY];
   const outcome = state.at === 'commit' ? doubt(plan, state, failure) : (refusalBefore(plan, state, failure) ?? failure);
   return [CLOSED, ...settleFailed(outcome), DESTROY];
 }
@@ -800,7 +819,7 @@ function doubt(plan: Plan, state: In<'commit'>, instead: SessionFailure): Sessio
 
 /** What the server has refused for good stays refused, however the session ends: no other host is asked. */
 function refusalBefore(plan: Plan, state: State, failure: SessionFailure): SessionFailure | null {
-  if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content') return null;
+  if ((state.at !== 'envelope' && state.at !== 'data') || failure.kind === 'content' || isUnheard(state, state.refusals)) return null;
   return isEnvelopeRefused(plan, state, state.refusals) ? envelopeRejection(plan, state.refusals) : null;
 }
 
@@ -847,8 +866,18 @@ const failLacking = (
 const failRejected = (ending: Ending, { channel }: Sending, at: Phase, refusals: readonly [Refusal, ...Refusal[]]): Step =>
   endTransaction(ending, channel, settleFailed(rejection(at, refusals)), true);
 
-const failEnvelope = (plan: Plan, ending: Ending, { channel }: Sending, refusals: LinkedList<Refusal>): Step =>
-  endTransaction(ending, channel, settleFailed(envelopeRejection(plan, refusals)), true);
+function failEnvelope(plan: Plan, ending: Ending, state: In<'envelope' | 'data'>, refusals: LinkedList<Refusal>): Step {
+  const { channel, transaction } = state;
+  if (!isUnheard(state, refusals)) return endTransaction(ending, channel, settleFailed(envelopeRejection(plan, refusals)), true);
+  if (ending === 'leave') return breakOutOfStep(plan, state, refusals.last.reply);
+  return [{ at: 'reset', channel: { ...channel, isApart: true }, again: transaction }, send('RSET')];
+}
+
+function afterReset(plan: Plan, state: In<'reset'>, reply: Reply): Step {
+  const { channel, again } = state;
+  if (!isWanted(state, reply)) return breakOutOfStep(plan, state, reply);
+  return again ? openTransaction(plan, channel, again) : awaitTransaction(channel);
+}
 
 /** Fails because the transaction cannot begin. */
 const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, unmet: Unmet): Step =>
@@ -860,7 +889,7 @@ const failUnsupported = (plan: Plan, channel: Channel, condemns: Condemned, unme
  */
 function endTransaction(ending: Ending, channel: Channel, settle: readonly Action[], isHalfOpen: boolean): Step {
   if (ending === 'leave') return quit(ending, settle);
-  return isHalfOpen ? [{ at: 'reset', channel }, ...settle, send('RSET')] : awaitTransaction(channel, settle);
+  return isHalfOpen ? [{ at: 'reset', channel, again: null }, ...settle, send('RSET')] : awaitTransaction(channel, settle);
 }
 
 /**

@@ -26,6 +26,7 @@ type Property = readonly [name: string, holds: (moment: Moment) => boolean];
 export const PROPERTIES: readonly Property[] = [
   // The end of a message: P4, P7, P8.
   ['the end of a message leaves only when recipients enough and every block are accepted and the content ended cleanly', isEarned],
+  ['an envelope is said once, and again only where the server would not hear it behind a content; then none goes there any more', isHeard],
   ['the end is a write apart: the line of the dot, or the last octets of the last block', isApart],
   ['no content begins before it can be for all recipients, or for one where one is enough', isForAll],
   // Its outcome: P5, P6, P8, P12.
@@ -90,6 +91,14 @@ function isApart({ action, seen }: Moment): boolean {
   if (action?.do !== 'commit') return true;
   if (data === 'accepted') return action.line === '.';
   return last === 0 ? action.line === 'BDAT 0 LAST' && held === null : action.line === null && held !== null;
+}
+
+function isHeard({ action, seen }: Moment): boolean {
+  if (action?.do === 'settle' && action.outcome.kind === 'failed' && letterOf(seen).mail === 'unheard')
+    return isLoss(action.outcome.failure) || action.outcome.failure.kind === 'content';
+  if (action?.do === 'commit') return action.along.length === 0 || !seen.isApart;
+  const isMail = action?.do === 'send' && action.lines.some((line) => line.startsWith('MAIL'));
+  return !isMail || /^un(said|heard)$/.test(letterOf(seen).mail);
 }
 
 /**
@@ -189,7 +198,8 @@ function hasCause(moment: Moment): boolean {
         event.type === 'malformed' ||
         (event.type === 'contentSent' && event.rest !== '') ||
         isOutOfTurn(event, before) ||
-        isOutOfPlace(moment)
+        isOutOfPlace(moment) ||
+        letter.mail === 'unheard'
       );
     case 'lost':
       return event.type === 'lost' || seen.isGoing;
@@ -241,7 +251,8 @@ function endsForAReason(moment: Moment): boolean {
   const what = answered(moment);
   if (seen.isGoing || what === 'QUIT' || isOutOfTurn(event, before) || isOutOfPlace(moment)) return true;
   // A content that must not be sent was asked for, and only the end of the connection is not taken for one.
-  if (digit(event.reply) === 3) return what === 'cancel' || isRefused(letterOf(before), moment);
+  const letter = letterOf(before);
+  if (digit(event.reply) === 3) return what === 'cancel' || letter.mail === 'unheard' || isRefused(letter, moment);
   const isAmongBlocks = what === 'BDAT' && before.unanswered.length > 1;
   return !before.wasReady || (digit(event.reply) >= 4 && (before.isOpen || what === 'RSET' || isAmongBlocks));
 }
@@ -259,6 +270,7 @@ function isHeeded(moment: Moment): boolean {
   const what = answered(moment);
   if (event.reply.code === 421 && what !== 'verdict') return seen.isOver;
   if (digit(event.reply) < 4 || seen.isOver || seen.current > before.current) return true;
+  if (letterOf(before).mail === 'unheard') return seen.unanswered.length > 0;
   return what === 'EHLO'
     ? mayDoWithHelo(moment)
     : ['MAIL', 'RCPT', 'verdict'].includes(what)
@@ -360,7 +372,7 @@ const mayBeFollowed = (command: string): boolean => /^\d?(MAIL|RCPT|RSET|BDAT|ve
 function isInTurn({ action, event, seen }: Moment): boolean {
   const lines = action?.do === 'sendBlock' ? [action.line] : linesOf(action);
   if (action?.do === 'commit' && event?.type === 'contentSent' && event.next && lines.length === 0)
-    return !seen.offered.includes('PIPELINING');
+    return seen.isApart || !seen.offered.includes('PIPELINING');
   if (lines.length === 0 || (action?.do === 'sendBlock' && action.line.endsWith('LAST'))) return true;
   const before = action?.do === 'commit' ? ['verdict'] : seen.unanswered;
   const isAlone = before.length === 0 && lines.length === 1;

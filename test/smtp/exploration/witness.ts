@@ -9,17 +9,19 @@ import { fromBase64 } from '../../../src/smtp/text.ts';
 export const PROOF = 'proof';
 
 /**
- * The server's answer to a command: nobody has said the command yet, it has no answer yet, the server accepted it, or refused
- * it.
+ * The server's answer to a command: nobody has said the command yet, it has no answer yet, the server accepted it, refused it, or
+ * would not hear it, because it came behind a content.
  */
-export type Answer = 'unsaid' | 'asked' | 'accepted' | 'refused';
+export type Answer = 'unsaid' | 'asked' | 'accepted' | 'refused' | 'unheard';
 
 /** One character for each answer to RCPT. */
-const ANSWERS: Readonly<Record<Answer, string>> = { unsaid: '', asked: '-', accepted: '+', refused: 'x' };
+const ANSWERS: Readonly<Record<Answer, string>> = { unsaid: '', asked: '-', accepted: '+', refused: 'x', unheard: '' };
 
 /** One transaction, as it looks from outside. */
 export interface Letter {
   readonly mail: Answer;
+  /** Its envelope went out behind the content before it. */
+  readonly isAlong: boolean;
   /** How many RCPT the client said, the server accepted and refused; of each answer, in order, the kind. */
   readonly recipients: { readonly said: number; readonly accepted: number; readonly refused: number; readonly answers: string };
   readonly data: Answer;
@@ -71,6 +73,8 @@ export interface Seen {
   readonly isOver: boolean;
   /** NOOP was said, and the driver does not know yet what came of it. */
   readonly isChecking: boolean;
+  /** The server would not hear an envelope behind a content. */
+  readonly isApart: boolean;
   /** The session was open once, so that the driver could give a transaction. */
   readonly wasReady: boolean;
   /** The transaction that the machine settles next, and how many it got. */
@@ -81,6 +85,7 @@ export interface Seen {
 
 const UNWRITTEN: Letter = {
   mail: 'unsaid',
+  isAlong: false,
   recipients: { said: 0, accepted: 0, refused: 0, answers: '' },
   data: 'unsaid',
   blocks: { said: 0, accepted: 0, refused: 0 },
@@ -109,6 +114,7 @@ export const atFirst = (letters: number, plan: Plan): Seen => ({
   isOpen: false,
   isOver: false,
   isChecking: false,
+  isApart: false,
   wasReady: false,
   current: 0,
   given: 0,
@@ -169,6 +175,8 @@ function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
   if (command === undefined) return isRefused && seen.isOpen ? change(heard, seen.current, { isRefusedEarly: true }) : heard;
   const [what, index] = [command.slice(1), Number(command[0])];
   const letter = seen.letters[index] ?? UNWRITTEN;
+  // What it says to the rest of such an envelope is no word on the message, either.
+  if (letter.mail === 'unheard' && what !== 'MAIL') return heard;
   const counted = <K extends 'recipients' | 'blocks'>(which: K) => {
     const { accepted, refused } = letter[which];
     const answers = which === 'recipients' ? { answers: letter.recipients.answers + ANSWERS[answer] } : {};
@@ -194,7 +202,9 @@ function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
       return { ...heard, isAuthenticated: isAccepted && seen.isProved, challenges: 0, needsProof: false, isProved: false };
     }
     case 'MAIL':
-      return change(heard, index, { mail: answer });
+      return code === 503 && letter.isAlong
+        ? change({ ...heard, isApart: true }, index, { mail: 'unheard' })
+        : change(heard, index, { mail: answer });
     case 'RCPT':
       return counted('recipients');
     case 'BDAT':
@@ -213,7 +223,7 @@ function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
 export function afterAction(seen: Seen, action: Action, plan: Plan): Seen {
   switch (action.do) {
     case 'send':
-      return action.lines.reduce(said, seen);
+      return action.lines.reduce((before, line) => said(before, line, false), seen);
     case 'startTls':
       return { ...seen, tls: 'shaking', task: 'handshake' };
     case 'ready':
@@ -231,7 +241,7 @@ export function afterAction(seen: Seen, action: Action, plan: Plan): Seen {
     case 'commit': {
       const due = Array.from({ length: verdictsDue(plan, letterOf(seen)) }, () => `${seen.current}verdict`);
       const committed = change({ ...seen, isOpen: false, unanswered: [...seen.unanswered, ...due] }, seen.current, { isCommitted: true });
-      return action.along.reduce(said, committed);
+      return action.along.reduce((before, line) => said(before, line, true), committed);
     }
     case 'checked':
       return { ...seen, isChecking: false };
@@ -248,14 +258,14 @@ export function afterAction(seen: Seen, action: Action, plan: Plan): Seen {
   }
 }
 
-function said(seen: Seen, line: string): Seen {
+function said(seen: Seen, line: string, isAlong: boolean): Seen {
   // RCPT and DATA belong to the MAIL that was said last.
   const index = seen.letters.findLastIndex(({ mail }) => mail !== 'unsaid');
   const mail = letterIn(line);
   const owner = mail >= 0 ? mail : Math.max(0, index);
   const heard = { ...seen, unanswered: [...seen.unanswered, `${owner}${VERB.exec(line)?.[0] ?? (line === '*' ? 'cancel' : 'response')}`] };
   const { recipients } = seen.letters[owner] ?? UNWRITTEN;
-  if (mail >= 0) return change(heard, owner, { mail: 'asked' });
+  if (mail >= 0) return change(heard, owner, { ...UNWRITTEN, mail: 'asked', isAlong });
   if (line.startsWith('AUTH')) return { ...heard, needsProof: line.includes('X-PROOF'), isProved: !line.includes('X-PROOF') };
   if (line === 'NOOP') return { ...heard, isChecking: true };
   if (line === '*') return { ...heard, isProved: false };

@@ -80,15 +80,15 @@ const uncopied = (plan: Plan): Plan =>
 const partialsOf = (protocol: Plan['protocol'], recipients: number): readonly Plan['partial'][] =>
   recipients === 1 ? ['never'] : protocol === 'smtp' ? ['never', 'any'] : ['never', 'verdicts', 'any'];
 
-/** Makes a setting of every combination. */
+/** Makes a setting of every combination. Only a third message shows what a session has learnt from the replies to the second one. */
 export function settings({ recipients, mechanisms, framings, blocks, anyUnder }: Ranges): readonly Setting[] {
   const all: Setting[] = [];
   for (const protocol of ['smtp', 'lmtp'] as const)
     for (const tls of ['off', 'required', 'opportunistic', 'implicit'] as const)
       for (const mechanism of mechanisms)
         for (const framing of framings)
-          for (const letters of [1, 2])
-            for (const count of recipients)
+          for (const letters of protocol === 'smtp' && tls === 'off' && mechanism === 'none' ? [1, 2, 3] : [1, 2])
+            for (const count of letters === 3 ? [1] : recipients)
               for (const partial of partialsOf(protocol, count).filter((each) => each !== 'any' || anyUnder.includes(tls))) {
                 const plan: Plan = {
                   protocol,
@@ -121,6 +121,8 @@ const reply = (code: number, rest: string, ...lines: string[]): Event => {
 const both = (code: number, ...lines: string[]): Event[] => [reply(code, '', ...lines), reply(code, 'x', ...lines)];
 
 const REPLIES: readonly Event[] = [250, 354, 450, 550, 421].flatMap((code) => both(code, 'text'));
+/** What 503 says of the others is as good as 550. */
+const MAIL_REPLIES: readonly Event[] = [...REPLIES, ...both(503, 'text')];
 const KEYWORDS = ['STARTTLS', 'AUTH X-PROOF PLAIN', 'PIPELINING', 'CHUNKING'];
 const EHLO_REPLIES: readonly Event[] = [
   ...Array.from({ length: 2 ** KEYWORDS.length }, (_, bits) => KEYWORDS.filter((_, i) => (bits >> i) & 1)).flatMap((offered) =>
@@ -186,6 +188,7 @@ export function bugsAt({ task }: Seen, { letters: [transaction] }: Setting): rea
 
 function repliesAt({ unanswered }: Seen): readonly Event[] {
   const awaited = unanswered[0]?.slice(1) ?? '';
+  if (awaited === 'MAIL') return MAIL_REPLIES;
   if (awaited === 'EHLO' || awaited === 'LHLO') return EHLO_REPLIES;
   return ['AUTH', 'response', 'cancel'].includes(awaited) ? AUTH_REPLIES : REPLIES;
 }
