@@ -1,12 +1,13 @@
 /**
  * Wires over Bun's own sockets, which start in a fraction of the time that Bun's copies of node:net and node:tls take to load. They do
- * less than Node's: what they have not written waits here, and so does what comes while nobody listens. TLS is by the library and the
+ * less than Node's: what they have not written waits here. TLS is by the library and the
  * settings that Bun's node:tls has, except for a client's own certificate and chosen ciphers. Knows no SMTP, and loads nothing.
  */
 /* c8 ignore start: only Bun runs this, and the tests of transport and submit do under Bun. */
 import type { X509Certificate } from 'node:crypto';
 import type { CipherNameAndProtocol, DetailedPeerCertificate, SecureContextOptions } from 'node:tls';
 import { turn } from './clock.ts';
+import { Hearing } from './hearing.ts';
 import type { Endpoint } from './lookup/target.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
 import {
@@ -100,11 +101,8 @@ class BunWire implements Wire {
   readonly #base: BunWire | null;
   /** The wire that has taken the place of this one, or tries to. */
   #above: BunWire | null = null;
-  #listener: WireListener | null = null;
-  /** What came while nobody listened, and what came behind it. */
-  readonly #unheard: Buffer[] = [];
-  /** What of the end is still to be told. */
-  readonly #untold: ('end' | 'closed')[] = [];
+  /** As Node's sockets do, a wire whose other side has ended ends its own, so that none stays. */
+  readonly #hearing = new Hearing(() => this.end());
   #isPaused = false;
   #hasHeardEnd = false;
   readonly #unwritten: Unwritten[] = [];
@@ -114,7 +112,7 @@ class BunWire implements Wire {
   #isEnding = false;
   #isDestroyed = false;
   #error: WireEnd | null = null;
-  #closed: WireEnd | null = null;
+  #isClosed = false;
 
   constructor(socket: BunSocket, base: BunWire | null) {
     this.#socket = socket;
@@ -124,7 +122,7 @@ class BunWire implements Wire {
   }
 
   get isOpen(): boolean {
-    return this.#closed === null && this.#error === null && !this.#isDestroyed;
+    return !this.#isClosed && this.#error === null && !this.#isDestroyed;
   }
 
   get queued(): number {
@@ -136,21 +134,18 @@ class BunWire implements Wire {
   }
 
   get localAddress(): string | null {
-    return this.#closed === null ? this.#address : null;
+    return this.#isClosed ? null : this.#address;
   }
 
   listen(listener: WireListener | null): void {
-    this.#listener = listener;
-    if (listener === null) return;
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      this.#socket.resume();
-    }
-    if (this.#unheard.length > 0 || this.#untold.length > 0) setImmediate(() => this.#tell());
+    this.#hearing.listen(listener);
+    if (listener === null || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#socket.resume();
   }
 
   unread(octets: Uint8Array): void {
-    this.#unheard.unshift(Buffer.from(octets));
+    this.#hearing.unread(octets);
   }
 
   write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void {
@@ -171,7 +166,7 @@ class BunWire implements Wire {
   }
 
   destroy(): void {
-    if (this.#closed !== null || this.#isDestroyed) return;
+    if (this.#isClosed || this.#isDestroyed) return;
     this.#isDestroyed = true;
     (this.#above === null ? this.#socket : this.#above.#socket).close();
   }
@@ -191,7 +186,7 @@ class BunWire implements Wire {
       const fail = (error: NodeJS.ErrnoException): void => settle(unreached('handshake', explain(error, 'handshake'), error.code));
       if (!this.isOpen) return settle(unreached('handshake', CLOSED));
       // No server says anything before the handshake.
-      if (this.#unheard.length > 0) return fail(Object.assign(new Error('clear text'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }));
+      if (this.#hearing.holdsOctets) return fail(Object.assign(new Error('clear text'), { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }));
       let wire: BunWire | null = null;
       try {
         const [, secured] = this.#socket.upgradeTLS({
@@ -226,13 +221,7 @@ class BunWire implements Wire {
 
   hear(octets: Buffer): void {
     this.#heard += octets.length;
-    if (this.#above !== null) return;
-    if (this.#listener !== null && this.#unheard.length === 0) {
-      this.#listener.octets(octets);
-      return;
-    }
-    this.#unheard.push(octets);
-    if (this.#listener !== null || this.#isPaused) return;
+    if (this.#above !== null || this.#hearing.hear(octets) || this.#isPaused) return;
     this.#isPaused = true;
     this.#socket.pause();
   }
@@ -241,8 +230,7 @@ class BunWire implements Wire {
     // Behind a failed write it says no more than that.
     if (this.#error !== null || this.#hasHeardEnd || this.#above !== null) return;
     this.#hasHeardEnd = true;
-    this.#untold.push('end');
-    this.#tell();
+    this.#hearing.tell('end');
   }
 
   hearError(why: WireEnd): void {
@@ -250,12 +238,12 @@ class BunWire implements Wire {
   }
 
   hearClose(error: NodeJS.ErrnoException | undefined): void {
-    if (this.#closed !== null) return;
-    this.#closed = this.#error ?? (error ? endOf(error) : { detail: 'the connection was closed' });
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const why = this.#error ?? (error ? endOf(error) : { detail: 'the connection was closed' });
     this.#dropUnwritten();
-    this.#untold.push('closed');
     // It may come while somebody calls this wire.
-    queueMicrotask(() => this.#tell());
+    queueMicrotask(() => this.#hearing.tell(why));
   }
 
   mayWrite(): void {
@@ -298,21 +286,6 @@ class BunWire implements Wire {
   #dropUnwritten(): void {
     this.#queued = 0;
     for (const { done } of this.#unwritten.splice(0)) if (done) queueMicrotask(() => done(true));
-  }
-
-  /** Tells what waits, in order. A listener may go, or be followed by another, with each that it is told. */
-  #tell(): void {
-    while (this.#listener !== null) {
-      const octets = this.#unheard.shift();
-      const what = octets === undefined ? this.#untold.shift() : undefined;
-      if (octets !== undefined) this.#listener.octets(octets);
-      else if (what === 'closed') this.#listener.closed(this.#closed as WireEnd);
-      else if (what === 'end') {
-        this.#listener.end();
-        // As Node's sockets do, so that no wire stays whose other side has ended.
-        this.end();
-      } else return;
-    }
   }
 }
 

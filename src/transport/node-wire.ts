@@ -7,6 +7,7 @@ import type { ConnectOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
+import { Hearing } from './hearing.ts';
 import type { Endpoint } from './lookup/target.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
 import {
@@ -35,12 +36,10 @@ class NodeWire implements Wire {
   readonly #stream: Duplex;
   /** The wire below TLS. */
   readonly #base: Wire | null;
-  #listener: WireListener | null = null;
+  readonly #hearing = new Hearing();
   #isFlowing = false;
   #error: WireEnd | null = null;
-  #closed: WireEnd | null = null;
-  /** Octets that are still to be heard, and what is still to be told of the end, because nobody has listened yet. */
-  readonly #untold: (Buffer | 'end' | 'closed')[] = [];
+  #isClosed = false;
   /** Octets heard, where the stream does not count them. */
   #heard = 0;
 
@@ -57,11 +56,11 @@ class NodeWire implements Wire {
     });
     // 'close' follows 'error', and data that was still readable comes before both.
     stream.on('close', () => this.#close());
-    stream.on('end', () => this.#tell('end'));
+    stream.on('end', () => this.#hearing.tell('end'));
   }
 
   get isOpen(): boolean {
-    return this.#closed === null && !this.#stream.destroyed;
+    return !this.#isClosed && !this.#stream.destroyed;
   }
 
   get queued(): number {
@@ -77,13 +76,12 @@ class NodeWire implements Wire {
   }
 
   listen(listener: WireListener | null): void {
-    this.#listener = listener;
     if ((listener !== null) !== this.#isFlowing) {
       this.#isFlowing = listener !== null;
       if (this.#isFlowing) this.#stream.on('data', this.#onData).resume();
       else this.#stream.off('data', this.#onData).pause();
     }
-    if (this.#untold.length > 0) setImmediate(() => this.#tellAll());
+    this.#hearing.listen(listener);
   }
 
   readonly #onData = (chunk: Buffer | Uint8Array | string): void => {
@@ -94,13 +92,11 @@ class NodeWire implements Wire {
 
   /** Hears what was read, until this returns; false when nobody listens, so that no more is read. */
   hear(octets: Buffer): boolean {
-    if (this.#listener !== null && this.#untold.length === 0) this.#listener.octets(octets);
-    else this.#untold.push(Buffer.from(octets));
-    return this.#listener !== null;
+    return this.#hearing.hear(octets);
   }
 
   unread(octets: Uint8Array): void {
-    this.#untold.unshift(Buffer.from(octets));
+    this.#hearing.unread(octets);
   }
 
   write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void {
@@ -160,24 +156,9 @@ class NodeWire implements Wire {
   }
 
   #close(): void {
-    if (this.#closed !== null) return;
-    this.#closed = this.#error ?? { detail: 'the connection was closed' };
-    this.#tell('closed');
-  }
-
-  #tell(what: 'end' | 'closed'): void {
-    this.#untold.push(what);
-    this.#tellAll();
-  }
-
-  #tellAll(): void {
-    while (this.#listener !== null) {
-      const what = this.#untold.shift();
-      if (what === undefined) return;
-      if (what === 'end') this.#listener.end();
-      else if (what === 'closed') this.#listener.closed(this.#closed as WireEnd);
-      else this.#listener.octets(what);
-    }
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#hearing.tell(this.#error ?? { detail: 'the connection was closed' });
   }
 }
 
