@@ -41,7 +41,6 @@ export interface Refusal {
 export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
 /**
-/**
  * Why no connection could be used: its name was not found, somebody refused, no way led there, nobody answered in time, the
  * certificate was not trusted, TLS did not come about, or something else (the sentence tells).
  */
@@ -50,8 +49,9 @@ export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 
 /**
  * What is missing. By the server: STARTTLS; AUTH; a `mechanism` that fits the credentials; an `exchange` of AUTH that comes to
  * its end; `partial`, a verdict for all recipients together; room for the `size`, the number of `recipients` or of their
- * `domains`; an extension, by its keyword in lower case. By the session: `encryption`, without which nobody asks for REQUIRETLS. By the caller: TLS, without which credentials are not sent;
- * `credentials`; a `configuration` that can be used; an `argument` that a command line can carry.
+ * `domains`; an extension, by its keyword in lower case. By the session: `encryption`, without which nobody asks for REQUIRETLS. By
+ * the caller: TLS, without which credentials are not sent; `credentials`; a `configuration` that can be used; an `argument` that a
+ * command line can carry.
  */
 export type Lack =
   | 'starttls'

@@ -60,8 +60,8 @@ export interface Sending {
 }
 
 /**
- * The refusals of an envelope so far; behind it only `partial: 'any'` has some. A refused MAIL is the only one there is, because what the server says to the commands
- * behind it tells nothing more.
+ * The refusals of an envelope so far; behind it only `partial: 'any'` has some. A refused MAIL is the only one there is, because
+ * what the server says to the commands behind it tells nothing more.
  */
 export type Refusals = LinkedList<Refusal> | null;
 
