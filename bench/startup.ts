@@ -3,18 +3,7 @@ import { type Bench, CPU, glance, RSS, sendCase, startCase, submission, WALL } f
 import { installed } from './support/installed.ts';
 import { message } from './support/material.ts';
 import { MEASURED_BY } from './support/measure.ts';
-import {
-  asInstalled,
-  asPackaged,
-  bunFloor,
-  flaggedFloor,
-  loadedFloor,
-  nativeFloor,
-  nodeFloor,
-  others,
-  ours,
-  type Peer,
-} from './support/peers.ts';
+import { asInstalled, bunFloor, flaggedFloor, loadedFloor, nativeFloor, nodeFloor, others, ours, type Peer } from './support/peers.ts';
 import { type Offer, startReceiver } from './support/receivers.ts';
 import { type Claim, claim, type Floor, medianOf, ratio } from './support/report.ts';
 import { type Case, type Row, runRounds } from './support/rounds.ts';
@@ -42,7 +31,7 @@ export const startup: Bench = {
     const floor = nativeFloor();
     const other = bun();
     const scripts = [node, other].flatMap((runtime) => (runtime ? (asInstalled(runtime) ?? []) : []));
-    const ofBun = other ? [bunFloor(other), ...[asPackaged(other)].flatMap((peer) => peer ?? [])] : [];
+    const ofBun = other ? [bunFloor(other)] : [];
     const peers = [
       ...ours(),
       ...scripts,

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { BUN_ENVIRONMENT, NODE_FLAGS, OF_PACKAGED_BUN } from '../../src/nospool/install/wrapper.ts';
+import { NODE_FLAGS } from '../../src/nospool/install/wrapper.ts';
 import { installed } from './installed.ts';
 import type { Command } from './measure.ts';
 import { native } from './native.ts';
@@ -295,14 +295,6 @@ export const bunFloor = (runtime: Runtime): Peer => ({
       ? null
       : { argv: [...runtime.argv, inSupport('floor-bun.mjs'), String(port), ...(tls === 'off' ? [] : [authority])] },
 });
-
-/** nospool with the variables by which the package nospool-bun starts the Bun inside. */
-export function asPackaged(runtime: Runtime): Peer | null {
-  const argv = installed(runtime)?.argv;
-  return argv === undefined || !runtime.bun
-    ? null
-    : nospoolBy(`nospool, as packaged, ${runtime.name}`, runtime, argv, { ...BUN_ENVIRONMENT, ...OF_PACKAGED_BUN });
-}
 
 /** The least that a C program can do. */
 export function nativeFloor(): Peer | null {

@@ -518,7 +518,6 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   assert.match(printWrapper(wrapping), /\nexport BUN_RUNTIME_TRANSPILER_CACHE_PATH=0\n/);
   // Another version of Bun may not start with such variables.
   assert.doesNotMatch(printWrapper(wrapping), /export BUN_JSC/);
-  assert.match(printWrapper({ ...wrapping, isPackaged: true }), /\nexport BUN_JSC_thresholdForJITAfterWarmUp=10000\n/);
   assert.match(
     printWrapper(wrapping),
     /\nexec \/usr\/bin\/bun --no-env-file --config=\/dev\/null --tsconfig-override=\/dev\/null \S+\/sendmail\.cjs "\$@"\n/,

@@ -46,11 +46,6 @@ export const UNSET = [
 export const NODE_FLAGS = ['--use-openssl-ca'];
 /** Without these flags Bun would read such files in the caller's folder and in all folders above it. */
 export const BUN_FLAGS = ['--no-env-file', '--config=/dev/null', '--tsconfig-override=/dev/null'];
-/**
- * Bun makes machine code later with these, because most of our code runs once. Another version may not know them, and then would not start,
- * so they are only for a Bun that nobody replaces alone.
- */
-export const OF_PACKAGED_BUN = { BUN_JSC_thresholdForJITAfterWarmUp: '10000', BUN_JSC_thresholdForJITSoon: '10000' };
 /** Otherwise Bun would keep compiled code in $HOME, which may be another user's, and run it from there. */
 export const BUN_ENVIRONMENT = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0' };
 
@@ -82,14 +77,13 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
   const notSent = (reason: string): string => `end 'not sent' ${quoteForShell(reason)}`;
   const failed = notSent(`cannot run ${interpreter}`);
   const words = [runtime, ...(isBun ? BUN_FLAGS : NODE_FLAGS), program];
-  const environment = { ...BUN_ENVIRONMENT, ...(isPackaged ? OF_PACKAGED_BUN : {}) };
   return [
     hasSplit ? SPLIT : '#!/bin/sh',
     isPackaged ? `${PACKAGE_MARK} ${version}: an upgrade replaces it.` : `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
     'true 3>&2 || exec 2>/dev/null',
     '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
-    ...(isBun ? Object.entries(environment).map(([key, value]) => `export ${key}=${value}`) : [LOCALE]),
+    ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : [LOCALE]),
     BY_NAME,
     END,
     `[ -x ${runtime} ] || ${notSent(`${interpreter}, which runs nospool, is not there: ${cure}`)}`,

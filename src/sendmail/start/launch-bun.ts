@@ -3,7 +3,7 @@
  * The command ends the process, and this module waits for that: where the first module has ended and something is still under way, Bun
  * collects garbage, which takes a tenth of a short message's time. Bun compiles this text for each message, so it is short.
  */
-import { nameKeptPlace, printMainSums } from './kept-place.ts';
+import { compileLate, nameKeptPlace, printMainSums } from './kept-place.ts';
 
 declare global {
   interface ImportMeta {
@@ -12,6 +12,7 @@ declare global {
   }
 }
 
+compileLate();
 const { dirname: root, require } = import.meta;
 const { closeSync, readFileSync } = require('node:fs') as typeof import('node:fs');
 // The wrapper has started Bun in another folder, and keeps the caller's open (src/nospool/install/wrapper.ts).
