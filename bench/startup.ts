@@ -155,7 +155,9 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
   const [rss, bareRss] = [medianOf(clear, 'nospool', 'rss'), medianOf(clear, BARE, 'rss')];
   const underBun = (table: Table | undefined): Floor => ({ name: floor, value: ratio(table, floor, EXIM, 'wall') });
   const inMs = (table: Table | undefined): string =>
-    [`${other?.name} -e 0`, floor, own, EXIM].map((name) => `${name}: ${medianOf(table, name, 'wall')?.toFixed(1) ?? '–'} ms`).join('; ');
+    [`${other?.name} -e 0`, floor, own, `nospool, as installed, ${other?.name}`, EXIM]
+      .map((name) => `${name}: ${medianOf(table, name, 'wall')?.toFixed(1) ?? '–'} ms`)
+      .join('; ');
   const least = nodeFloor().name;
   const loading = ratio(clear, LOADED, BARE, 'wall');
   const parts = 'What each part of a start takes: [What a start consists of](#what-a-start-consists-of).';

@@ -45,15 +45,10 @@ function nospool(runtime: Runtime): Peer | null {
 }
 
 /** nospool, started by these words. */
-export const nospoolBy = (
-  name: string,
-  { version }: Runtime,
-  argv: readonly string[],
-  environment: Readonly<Record<string, string>> = {},
-): Peer => ({
+export const nospoolBy = (name: string, { version }: Runtime, argv: readonly string[]): Peer => ({
   name,
   version,
-  command: (submission) => ({ argv: [...argv, ...ownArguments(submission)], environment }),
+  command: (submission) => ({ argv: [...argv, ...ownArguments(submission)] }),
 });
 
 /** The arguments of sendmail. */

@@ -118,6 +118,21 @@ test('as installed Bun does not read the caller’s folder, where a million file
   );
 });
 
+test('Bun makes machine code late, where it has a call for that', () => {
+  const folder = scratch('policy');
+  const asked = `${folder}/asked`;
+  const sendmail = (preloaded: string) => {
+    writeFileSync(`${folder}/preloaded.cjs`, preloaded);
+    return spawnSync(runtime[0] as string, ['--preload', `${folder}/preloaded.cjs`, `${DIST}/sendmail-bun.mjs`, '-bp'], {
+      encoding: 'utf8',
+    });
+  };
+  const recorded = sendmail(`Bun.unsafe.setJITPolicy = (scale) => require('node:fs').writeFileSync('${asked}', \`\${scale}\`);`);
+  assert.deepEqual([recorded.status, readFileSync(asked, 'utf8')], [0, '10']);
+  const without = sendmail('delete Bun.unsafe.setJITPolicy;');
+  assert.deepEqual([without.status, without.stdout, without.stderr], [0, 'Mail queue is empty\n', '']);
+});
+
 test('a short message, in clear, over TLS or with a password, makes Bun load none of its copies of what Node has but node:fs', () =>
   within(60_000, async () => {
     const text = readFileSync(`${DIST}/main.cjs`, 'latin1');
