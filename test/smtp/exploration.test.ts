@@ -38,7 +38,7 @@ for (const setting of explored)
 
 test('there are as many states and events as there should be', () => {
   console.log(`\n  exploration: ${sum.states} states of ${explored.length} settings, ${sum.steps} events applied`);
-  assert.ok(sum.states > 48_000 && sum.steps > 750_000, 'the world has become smaller');
+  assert.ok(sum.states > 70_000 && sum.steps > 1_080_000, 'the world has become smaller');
 });
 
 test.run();
