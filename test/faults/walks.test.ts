@@ -81,6 +81,11 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     'a message is committed once',
     ['library/pool.ts', "if (retry !== 'safe' || code", "if (retry === 'never' || code"],
   ],
+  [
+    'an envelope that a server would not hear behind a content is refused',
+    'what has no fault arrives',
+    ['smtp/client/session.ts', 'refusals.last.reply.code === 503', 'refusals.last.reply.code < 0'],
+  ],
   ['a pool counts no messages', 'a pool keeps to its limits', ['library/pool.ts', 'given >= messages || ', '']],
   ['a pool knows no rate', 'a pool keeps to its limits', ['library/pool.ts', '+ rate.per <= now)', '+ rate.per / 2 <= now)']],
   [
