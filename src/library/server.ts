@@ -216,11 +216,11 @@ function meant(written: string, known: readonly string[]): string | null {
 }
 
 /** Names a key that an object should not have; null when it has none. */
-export function unknownKey(object: object, known: readonly string[], place: string): string | null {
+export function unknownKey(object: object, known: readonly string[], place: string, shown = known): string | null {
   for (const key in object)
     if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
       const name = meant(key, known);
-      return `${place}${key} is unknown; ${name === null ? `there are ${known.join(', ')}` : `did you mean ${place}${name}?`}`;
+      return `${place}${key} is unknown; ${name === null ? `there are ${shown.join(', ')}` : `did you mean ${place}${name}?`}`;
     }
   return null;
 }

@@ -135,6 +135,11 @@ transport('what cannot be is said when the transport is made', () => {
     [{ hots: 'a' }, /^the option hots is unknown; did you mean the option host\?$/],
     [{ tls: { rejectUnauthorised: false } }, /did you mean the option tls\.rejectUnauthorized/],
     [{ auth: { username: 'x' } }, /^the option auth\.username is unknown/],
+    [{ fromAddress: 'x' }, /^the option fromAddress is unknown; there are url, host, (?!.*\b(?:service|customAuth|SES)\b)/],
+    [
+      { headers: {} },
+      /^the option headers is not supported: it is a field of messages: give it in the second argument of `createTransport`$/,
+    ],
     [{ port: 'abc' }, /^the option port is abc/],
     [{ secure: true, lmtp: true }, /contradict/],
     [{ url: 'submission://a.example', port: 25 }, /^the options url and port contradict/],

@@ -10,7 +10,7 @@ import type { PoolOptions } from '../limits.ts';
 import { type Options, parseOptions } from '../options.ts';
 import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
-import { AUTH_OPTIONS, OPTIONS, refusedOption, TLS_OPTIONS } from './table.ts';
+import { AUTH_OPTIONS, OPTIONS, refusedOption, supported, TLS_OPTIONS } from './table.ts';
 import { rename } from './words.ts';
 
 /** Gives an access token; `renew` says that the last one was refused. `expires`: milliseconds since 1970. */
@@ -225,9 +225,9 @@ function optionFault(options: NospoolTransportOptions): string | null {
     refusedOption(options, OPTIONS, '') ??
     refusedOption(tls ?? {}, TLS_OPTIONS, 'tls.') ??
     refusedOption(auth || {}, AUTH_OPTIONS, 'auth.') ??
-    unknownKey(options, Object.keys(OPTIONS), 'the option ') ??
-    unknownKey(tls ?? {}, Object.keys(TLS_OPTIONS), 'the option tls.') ??
-    unknownKey(auth || {}, Object.keys(AUTH_OPTIONS), 'the option auth.')
+    unknownKey(options, Object.keys(OPTIONS), 'the option ', supported(OPTIONS)) ??
+    unknownKey(tls ?? {}, Object.keys(TLS_OPTIONS), 'the option tls.', supported(TLS_OPTIONS)) ??
+    unknownKey(auth || {}, Object.keys(AUTH_OPTIONS), 'the option auth.', supported(AUTH_OPTIONS))
   );
 }
 
