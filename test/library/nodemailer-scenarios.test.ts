@@ -342,6 +342,19 @@ const rows: readonly Scenario[] = [
     differs: { gives: failed('ETLS', { command: 'STARTTLS' }), why: 'it is not asked for, so that there is no reply' },
   },
   {
+    title: 'STARTTLS that is required and opportunistic, and not offered',
+    server: { offers: OFFERS, script: { STARTTLS: '502 5.5.1 what' } },
+    options: () => ({ requireTLS: true, opportunisticTLS: true }),
+    gives: failed('ETLS', { command: 'STARTTLS' }),
+  },
+  {
+    title: 'octets behind the reply to STARTTLS',
+    server: { offers: [...OFFERS, 'STARTTLS'], script: { STARTTLS: '220 go ahead\r\n250-X-INJECTED' }, ...certificate() },
+    options: () => ({ requireTLS: true, ...tls() }),
+    gives: sent(),
+    differs: { gives: failed('EPROTOCOL'), why: 'they were put in before the session was encrypted' },
+  },
+  {
     title: 'STARTTLS that is refused',
     server: { offers: [...OFFERS, 'STARTTLS'], script: { STARTTLS: '454 4.7.0 not now' } },
     options: () => ({ requireTLS: true, ...tls() }),
@@ -502,6 +515,17 @@ const rows: readonly Scenario[] = [
         rejected: ['her@there.example'],
         rejectedErrors: [{ code: 'EMESSAGE', recipient: 'her@there.example', ...refusal('550 5.2.2 full', 'DATA') }],
       },
+    },
+  },
+  {
+    title: 'LMTP, where one recipient is refused behind the message and a later one before it',
+    server: { offers: OFFERS, script: { 'RCPT 2': REFUSED, end: '550 5.2.2 full\r\n250 2.0.0 taken\r\n' } },
+    options: () => ({ lmtp: true }),
+    mail: { to: [...two.to, 'him@there.example'] },
+    gives: { info: { accepted: ['him@there.example'], rejected: ['her@there.example', 'you@there.example'] } },
+    differs: {
+      gives: { info: { accepted: ['him@there.example'], rejected: ['you@there.example', 'her@there.example'] } },
+      why: '`rejected` is in the order of the recipients',
     },
   },
   { title: 'LMTP', server: { offers: OFFERS }, options: () => ({ lmtp: true }), gives: sent(), hears: [/^LHLO /] },

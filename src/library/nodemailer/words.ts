@@ -17,6 +17,8 @@ const RENAMED: readonly (readonly [RegExp | string, string])[] = [
   ['this is no port for submissions://', 'set secure: false'],
   ['envelope.requireTls', 'requireTLSExtensionEnabled'],
   ['recipients: "any"', 'allOrNothing: false'],
+  // It has no equal there.
+  [/(?:, or set |; | and )withoutEightBit: "\w+"(?: passes them as they are| has it encoded)?/g, ''],
 ];
 
 /** Options of nodemailer by the library's time-outs; the others are `socketTimeout`. */
