@@ -251,7 +251,12 @@ function splitUser(url: string): Parsed<SplitUrl> {
 
 /* ---- the way ---- */
 
-function parseLink({ proxy, localAddress = '', family }: Server): Parsed<{ readonly link: Link | null; readonly password: string }> {
+function parseLink({
+  proxy,
+  localAddress = '',
+  family,
+  socket,
+}: Server): Parsed<{ readonly link: Link | null; readonly password: string }> {
   if (family !== undefined && family !== 4 && family !== 6) return unparsed('family is 4 or 6');
   if (typeof localAddress !== 'string') return unparsed('localAddress is an IP address of this host');
   if (proxy !== undefined && typeof proxy !== 'string' && !(proxy instanceof URL)) return unparsed('proxy is a URL');
@@ -264,6 +269,7 @@ function parseLink({ proxy, localAddress = '', family }: Server): Parsed<{ reado
   const link: Link = { ...DIRECT, sourceAddress: localAddress, family: family ?? own };
   if (proxy === undefined || String(proxy) === '')
     return parsed({ link: localAddress === '' && family === undefined ? null : link, password: '' });
+  if (socket !== undefined) return unparsed('proxy and socket contradict each other: remove one of them');
   const split = splitUser(String(proxy));
   if (!split.ok) return unparsed(split.detail.replace('url', 'proxy'));
   const { text, user, password } = split.value;
