@@ -475,6 +475,15 @@ const rows: readonly Scenario[] = [
     gives: failed('EENVELOPE', refusal('451 4.3.0 later', 'DATA')),
   },
   {
+    title: 'DATA refused at a server with CHUNKING',
+    server: { offers: [...OFFERS, 'CHUNKING'], script: { DATA: '451 4.3.0 later', end: '451 4.3.0 later' } },
+    gives: failed('EENVELOPE', refusal('451 4.3.0 later', 'DATA')),
+    differs: {
+      gives: failed('EMESSAGE', refusal('451 4.3.0 later', 'DATA')),
+      why: 'the message goes by BDAT, so that the refusal comes behind it',
+    },
+  },
+  {
     title: 'the message refused',
     server: { offers: OFFERS, script: { end: '552 5.3.4 too large' } },
     gives: failed('EMESSAGE', refusal('552 5.3.4 too large', 'DATA')),
