@@ -139,7 +139,7 @@ export const parseServer = (given: string | URL | Server): Parsed<Host> => unles
 
 function readServer(given: string | URL | Server): Parsed<Host> {
   const server: Server = typeof given === 'string' || given instanceof URL ? { url: given } : given;
-  if (typeof server !== 'object' || server === null) return unparsed('a server is a URL or an object with a url');
+  if (typeof server !== 'object' || server === null || Array.isArray(server)) return unparsed('a server is a URL or an object with a url');
   const unknown = unknownKey(server, KEYS, '');
   if (unknown !== null) return unparsed(unknown);
   if (typeof server.url !== 'string' && !(server.url instanceof URL))

@@ -375,6 +375,11 @@ const SERVER_ROWS: readonly (readonly [unknown, RegExp])[] = [
   [{ url, resolver: { addresses: {} } }, /^resolver\.addresses is a function/],
 ];
 
+usage('connect takes one server, and no list', async () => {
+  const opened = await connect([url] as unknown as string);
+  assert.equal(opened.ok ? '' : opened.failure.message, 'a server is a URL or an object with a url');
+});
+
 usage('an impossible server is told through every door, without a secret', () =>
   within(10_000, async () => {
     for (const [server, words] of SERVER_ROWS) {
