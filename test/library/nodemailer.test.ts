@@ -224,6 +224,13 @@ transport('where, and how far it is trusted', () => {
     ['smtps://a.example', 'submissions://a.example:465'],
     ['smtp://a.example:80', 'submission://a.example:80'],
     ['smtp:u:p@a.example:2525?tls.servername=b.example', 'submission://a.example:2525', { serverName: 'b.example' }],
+    ['smtp://a.example:2525 ', 'submission://a.example:2525'],
+    ['smtp://a.example:2525\n?name=b.example', 'submission://a.example:2525'],
+    ['submission://a.example:2525\n', 'submission://a.example:2525'],
+    ['smtps://a.example/?secure=false', 'submissions://a.example:465'],
+    ['smtp://a.example/?secure=true', 'submissions://a.example:465'],
+    ['smtp://a.example:2525/?host=b.example&port=25', 'submission://a.example:2525'],
+    ['smtp://a.example/?port=2525', 'submission://a.example:2525'],
     ['submission://a.example', 'submission://a.example'],
     ['lmtp+unix:/run/lmtp', 'lmtp+unix:/run/lmtp'],
     [{ url: 'smtp://a.example', host: 'b.example', port: 1 }, 'submission://a.example:1'],
@@ -256,6 +263,7 @@ transport('times, pool and credentials keep their meaning', () => {
     block: 1000,
     final: 1000,
   });
+  assert.deepEqual(settingsOf('smtp://u:p@a.example/?auth=x').auth, { user: 'u', pass: 'p' });
   assert.equal(settingsOf({}).pool, null);
   assert.equal(settingsOf({}).terms.recipients, 'all');
   assert.equal(settingsOf({ allOrNothing: false }).terms.recipients, 'any');

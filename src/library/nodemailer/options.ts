@@ -242,7 +242,7 @@ interface Merged {
 /** What the URL says goes before the other options, as in nodemailer. */
 function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
   if (options.url === undefined) return parsed({ own: options, url: null });
-  const text = String(options.url);
+  const text = String(options.url).trim();
   const found = /^(smtps?|direct):(?:\/\/)?(.*)$/is.exec(text);
   if (!found) {
     const double = (['host', 'port', 'secure', 'lmtp'] as const).find((key) => options[key] !== undefined);
@@ -259,7 +259,8 @@ function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
   } catch {
     return unparsed('the option url is no URL: give "smtp://user:password@mail.example.org:587", percent-encoded');
   }
-  const port = /^[^/?#]*:(\d+)(?:[/?#]|$)/.exec(rest)?.[1];
+  // URL does not tell port 80, and passes over line ends.
+  const port = /^[^/?#]*:(\d+)(?:[/?#]|$)/.exec(rest)?.[1] ?? (url.port || undefined);
   const query: Record<string, unknown> = {};
   const tls: Record<string, unknown> = {};
   for (const [key, value] of url.searchParams) {
@@ -274,12 +275,14 @@ function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
   const own = {
     ...given,
     url: undefined,
-    secure: scheme.toLowerCase() === 'smtps',
-    ...(url.hostname === '' ? {} : { host: url.hostname.replace(/^\[(.*)\]$/, '$1') }),
-    ...(port === undefined ? {} : { port: Number(port) }),
-    ...(isNamed ? { auth: { ...(auth || {}), user, pass } } : { auth }),
+    auth,
     tls: { ...givenTls, ...tls },
     ...query,
+    // What stands before the query goes before it; it can ask for TLS, and not take it away.
+    secure: scheme.toLowerCase() === 'smtps' || query.secure === true,
+    ...(url.hostname === '' ? {} : { host: url.hostname.replace(/^\[(.*)\]$/, '$1') }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+    ...(isNamed ? { auth: { ...(auth || {}), user, pass } } : {}),
   };
   return parsed({ own: own as NospoolTransportOptions, url: null });
 }

@@ -29,7 +29,7 @@ const wordsOf = <Name extends string>(codes: Readonly<Record<Name, string>>): Re
 /** The options of the transport. */
 // biome-ignore format: a table is read as a table
 export const OPTIONS: Table = {
-  url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
+  url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query, which goes behind what stands before it; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
   host: ['mapped', 'default `localhost`'],
   port: ['mapped', 'default 587, 465 with `secure`, 24 with `lmtp`'],
   secure: ['mapped', 'TLS from the first octet; also where the port is 465 and `secure` is left out'],
