@@ -570,6 +570,26 @@ const rows: readonly Scenario[] = [
       'RCPT TO:<you@there.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;boss@here.example',
     ],
   },
+  { title: 'a signal that is null', mail: { signal: null }, gives: sent() },
+  {
+    title: 'DSN that cannot be read',
+    server: { offers: [...OFFERS, 'DSN'] },
+    mail: { dsn: { id: Object.create(null) } },
+    gives: failed('EENVELOPE', { command: 'API' }),
+  },
+  {
+    title: 'DSN with an id that is a number',
+    server: { offers: [...OFFERS, 'DSN'] },
+    mail: { dsn: { id: 4711 } },
+    gives: sent(),
+    hears: [/^EHLO /, /^MAIL FROM:<me@here.example>.* ENVID=4711/],
+  },
+  {
+    title: 'DSN that is no text',
+    server: { offers: [...OFFERS, 'DSN'] },
+    mail: { dsn: { return: true } },
+    gives: failed('EENVELOPE', { command: 'API' }),
+  },
   {
     title: 'DSN that is impossible',
     server: { offers: [...OFFERS, 'DSN'] },

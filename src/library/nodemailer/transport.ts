@@ -12,7 +12,7 @@ import { type Failure, failHere, withCause } from '../failure.ts';
 import type { Options } from '../options.ts';
 import type { Attempt, Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
-import type { Destination, Server } from '../server.ts';
+import { type Destination, type Server, unlessThrown } from '../server.ts';
 import { mergeAuth, readAuth, usesTokens } from './auth.ts';
 import { ContentSpent, MessageContent } from './content.ts';
 import { errorOf, makeError, type TransportError } from './error.ts';
@@ -129,7 +129,8 @@ export class NospoolTransport extends EventEmitter {
 
   /** Sends one message; calls back once. */
   send(mail: MailLike, callback: SendCallback): void {
-    const data = mail.data as MailData;
+    const given = mail.data as Omit<MailData, 'signal'> & { readonly signal?: AbortSignal | null | undefined };
+    const data: MailData = { ...given, signal: given.signal ?? undefined };
     this.#pending += 1;
     const settle = (work: Promise<SentMessageInfo>): void => {
       const done = (error: TransportError | null, info?: SentMessageInfo) => {
@@ -218,7 +219,8 @@ export class NospoolTransport extends EventEmitter {
   async #deliver(mail: MailLike, data: MailData): Promise<SentMessageInfo> {
     const { message } = mail;
     if (message === null) throw makeError('EMESSAGE', 'Empty message');
-    const read = readEnvelope(message.getEnvelope(), data, this.#settings.dsn);
+    const given = message.getEnvelope();
+    const read = unlessThrown('the envelope', () => readEnvelope(given, data, this.#settings.dsn));
     if (!read.ok) throw makeError('EENVELOPE', read.detail);
     const fault = parseEnvelope(read.value.envelope);
     if (!fault.ok) throw makeError('EENVELOPE', fault.detail);
