@@ -1036,4 +1036,19 @@ transport('times are measured, and nothing is left over', () =>
   }),
 );
 
+/** A transport as @types/nodemailer of nodemailer 6 to 9 has it. */
+interface OldTransport<Info> {
+  name: string;
+  version: string;
+  send(mail: object, callback: (error: Error | null, info: Info) => void): void;
+  verify?(callback: (error: Error | null, success: true) => void): void;
+  verify?(): Promise<true>;
+  close?(): void;
+}
+
+transport('the types of older nodemailers take it', () => {
+  const old: OldTransport<SentMessageInfo> = new NospoolTransport({ host: 'localhost' });
+  assert.equal(old.name, 'nospool');
+});
+
 transport.run();

@@ -128,9 +128,13 @@ export class NospoolTransport extends EventEmitter {
   }
 
   /** Sends one message; calls back once. */
-  send(mail: MailLike, callback: SendCallback): void {
-    const given = mail.data as Omit<MailData, 'signal'> & { readonly signal?: AbortSignal | null | undefined };
-    const data: MailData = { ...given, signal: given.signal ?? undefined };
+  send(mail: MailLike, callback: SendCallback): void;
+  // The types of nodemailer 6 to 9 know no call without a result.
+  send(mail: MailLike, callback: (error: Error | null, info: SentMessageInfo) => void): void;
+  send(mail: MailLike, given: SendCallback | ((error: Error | null, info: SentMessageInfo) => void)): void {
+    const callback = given as SendCallback;
+    const read = mail.data as Omit<MailData, 'signal'> & { readonly signal?: AbortSignal | null | undefined };
+    const data: MailData = { ...read, signal: read.signal ?? undefined };
     this.#pending += 1;
     const settle = (work: Promise<SentMessageInfo>): void => {
       const done = (error: TransportError | null, info?: SentMessageInfo) => {
@@ -152,7 +156,9 @@ export class NospoolTransport extends EventEmitter {
   /** Opens a session, logs in and leaves; the promise, or the callback, gets `true` or the error. */
   verify(): Promise<true>;
   verify(callback: VerifyCallback): void;
-  verify(callback?: VerifyCallback): Promise<true> | undefined {
+  verify(callback: (error: Error | null, success: true) => void): void;
+  verify(given?: VerifyCallback | ((error: Error | null, success: true) => void)): Promise<true> | undefined {
+    const callback = given as VerifyCallback | undefined;
     const work = this.#verify();
     if (callback === undefined) return work;
     work.then(
