@@ -2,7 +2,7 @@
  * A whole driver for the SMTP core, over any stream: octets and events in, actions out. It needs nothing but ECMAScript. Below it
  * stand a stream in memory and a server of some lines, so that it can be run: `npm run build`, then `node examples/driver.mjs`.
  */
-import { contentEncoder, Dialogue, latin1, octets, parseMailbox, STEPS } from 'nospool/smtp';
+import { contentEncoder, Dialogue, latin1, octets, parseMailbox, parseReversePath, STEPS } from 'nospool/smtp';
 
 /** Octets that a block of BDAT has, except for the last one. */
 const BLOCK = 65_536;
@@ -241,16 +241,15 @@ export const PLAN = {
   partial: 'any',
 };
 
-/** The transaction of an envelope, whose addresses are checked. */
+/** The transaction of an envelope, whose addresses are checked; '' as `from` is the null reverse-path. */
 export function transactionOf(from, ...to) {
-  const mailbox = (text) => {
-    const read = parseMailbox(text);
+  const taken = (read) => {
     if (!read.ok) throw new Error(read.detail);
     return read.value;
   };
-  const recipients = to.map((address) => ({ path: mailbox(address) }));
+  const recipients = to.map((address) => ({ path: taken(parseMailbox(address)) }));
   const facts = { size: null, estimate: null, eightBit: 'unknown', withoutEightBit: 'refuse', smtputf8: false, dsn: 'drop' };
-  return { reversePath: mailbox(from), recipients, ...facts };
+  return { reversePath: taken(parseReversePath(from)), recipients, ...facts };
 }
 
 /* ---- a stream in memory, and a server that takes everything ---- */

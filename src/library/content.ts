@@ -354,7 +354,8 @@ function readerOf(content: unknown): Parsed<Input | Opener> {
   return unparsed(notContent(content));
 }
 
-const notContent = (content: unknown): string => `the content is ${nameOf(content)}: give text, octets, a stream or an iterable`;
+const notContent = (content: unknown): string =>
+  `the content is ${nameOf(content)}: give text, octets, a stream, an iterable or { open: () => … }`;
 
 function claim(content: object, isUsed: boolean, make: () => Input): Parsed<Input> {
   if (isUsed || used.has(content)) return unparsed(USED);

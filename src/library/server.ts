@@ -139,7 +139,7 @@ export const parseServer = (given: string | URL | Server): Parsed<Host> => unles
 
 function readServer(given: string | URL | Server): Parsed<Host> {
   const server: Server = typeof given === 'string' || given instanceof URL ? { url: given } : given;
-  if (typeof server !== 'object' || server === null) return unparsed('a server is a URL or an object with a url');
+  if (typeof server !== 'object' || server === null || Array.isArray(server)) return unparsed('a server is a URL or an object with a url');
   const unknown = unknownKey(server, KEYS, '');
   if (unknown !== null) return unparsed(unknown);
   if (typeof server.url !== 'string' && !(server.url instanceof URL))
@@ -216,11 +216,11 @@ function meant(written: string, known: readonly string[]): string | null {
 }
 
 /** Names a key that an object should not have; null when it has none. */
-export function unknownKey(object: object, known: readonly string[], place: string): string | null {
+export function unknownKey(object: object, known: readonly string[], place: string, shown = known): string | null {
   for (const key in object)
     if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
       const name = meant(key, known);
-      return `${place}${key} is unknown; ${name === null ? `there are ${known.join(', ')}` : `did you mean ${place}${name}?`}`;
+      return `${place}${key} is unknown; ${name === null ? `there are ${shown.join(', ')}` : `did you mean ${place}${name}?`}`;
     }
   return null;
 }
@@ -251,7 +251,12 @@ function splitUser(url: string): Parsed<SplitUrl> {
 
 /* ---- the way ---- */
 
-function parseLink({ proxy, localAddress = '', family }: Server): Parsed<{ readonly link: Link | null; readonly password: string }> {
+function parseLink({
+  proxy,
+  localAddress = '',
+  family,
+  socket,
+}: Server): Parsed<{ readonly link: Link | null; readonly password: string }> {
   if (family !== undefined && family !== 4 && family !== 6) return unparsed('family is 4 or 6');
   if (typeof localAddress !== 'string') return unparsed('localAddress is an IP address of this host');
   if (proxy !== undefined && typeof proxy !== 'string' && !(proxy instanceof URL)) return unparsed('proxy is a URL');
@@ -264,6 +269,7 @@ function parseLink({ proxy, localAddress = '', family }: Server): Parsed<{ reado
   const link: Link = { ...DIRECT, sourceAddress: localAddress, family: family ?? own };
   if (proxy === undefined || String(proxy) === '')
     return parsed({ link: localAddress === '' && family === undefined ? null : link, password: '' });
+  if (socket !== undefined) return unparsed('proxy and socket contradict each other: remove one of them');
   const split = splitUser(String(proxy));
   if (!split.ok) return unparsed(split.detail.replace('url', 'proxy'));
   const { text, user, password } = split.value;

@@ -39,11 +39,15 @@ function hintFor(failure: SessionFailure, known: Known): string | null {
     const silence = heard === 0 ? aboutSilence(host) : null;
     return `the greeting had not come yet${silence === null ? '' : `; ${silence}`}`;
   }
-  if (kind === 'rejected' && at === 'auth') return host.auth && aboutRefusal(host.auth, known);
-  if (kind === 'rejected') return failure.refusals.some(({ reply }) => reply.code === 530) ? aboutLogin(known) : null;
+  if (kind === 'rejected') {
+    const isAnswer = (code: number): boolean => failure.refusals.some(({ reply }) => reply.code === code);
+    if (at !== 'auth') return isAnswer(530) ? aboutLogin(known) : null;
+    // 530 by RFC 3207 §4, 538 by older rules: the login is refused because it is in clear.
+    return host.auth && (((isAnswer(530) || isAnswer(538)) && aboutClear(known)) || aboutRefusal(host.auth, known));
+  }
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
-  if (failure.lacks === 'auth') return isInClear(known) ? `TLS is off, and a login may need it: ${WITH_TLS}` : null;
+  if (failure.lacks === 'auth') return aboutClear(known);
   // A lack of STARTTLS is the only one that rules out no more than the address.
   return at === 'hello' && condemns === 'address' ? aboutLoopback(known) : null;
 }
@@ -80,6 +84,8 @@ const WITH_TLS = 'set mode = "required" in [tls]';
 /** The policy has no TLS for this host. */
 const isInClear = ({ host: { scheme, tls }, isOwn }: Known): boolean =>
   scheme !== 'submissions' && (tls.mode === 'off' || (tls.mode === 'default' && isOwn));
+
+const aboutClear = (known: Known): string | null => (isInClear(known) ? `TLS is off, and a login may need it: ${WITH_TLS}` : null);
 
 /** 530 asks for a login (RFC 4954 §6), and also for STARTTLS (RFC 3207 §4). */
 function aboutLogin(known: Known): string | null {

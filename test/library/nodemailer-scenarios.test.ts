@@ -342,6 +342,19 @@ const rows: readonly Scenario[] = [
     differs: { gives: failed('ETLS', { command: 'STARTTLS' }), why: 'it is not asked for, so that there is no reply' },
   },
   {
+    title: 'STARTTLS that is required and opportunistic, and not offered',
+    server: { offers: OFFERS, script: { STARTTLS: '502 5.5.1 what' } },
+    options: () => ({ requireTLS: true, opportunisticTLS: true }),
+    gives: failed('ETLS', { command: 'STARTTLS' }),
+  },
+  {
+    title: 'octets behind the reply to STARTTLS',
+    server: { offers: [...OFFERS, 'STARTTLS'], script: { STARTTLS: '220 go ahead\r\n250-X-INJECTED' }, ...certificate() },
+    options: () => ({ requireTLS: true, ...tls() }),
+    gives: sent(),
+    differs: { gives: failed('EPROTOCOL'), why: 'they were put in before the session was encrypted' },
+  },
+  {
     title: 'STARTTLS that is refused',
     server: { offers: [...OFFERS, 'STARTTLS'], script: { STARTTLS: '454 4.7.0 not now' } },
     options: () => ({ requireTLS: true, ...tls() }),
@@ -462,6 +475,15 @@ const rows: readonly Scenario[] = [
     gives: failed('EENVELOPE', refusal('451 4.3.0 later', 'DATA')),
   },
   {
+    title: 'DATA refused at a server with CHUNKING',
+    server: { offers: [...OFFERS, 'CHUNKING'], script: { DATA: '451 4.3.0 later', end: '451 4.3.0 later' } },
+    gives: failed('EENVELOPE', refusal('451 4.3.0 later', 'DATA')),
+    differs: {
+      gives: failed('EMESSAGE', refusal('451 4.3.0 later', 'DATA')),
+      why: 'the message goes by BDAT, so that the refusal comes behind it',
+    },
+  },
+  {
     title: 'the message refused',
     server: { offers: OFFERS, script: { end: '552 5.3.4 too large' } },
     gives: failed('EMESSAGE', refusal('552 5.3.4 too large', 'DATA')),
@@ -504,6 +526,17 @@ const rows: readonly Scenario[] = [
       },
     },
   },
+  {
+    title: 'LMTP, where one recipient is refused behind the message and a later one before it',
+    server: { offers: OFFERS, script: { 'RCPT 2': REFUSED, end: '550 5.2.2 full\r\n250 2.0.0 taken\r\n' } },
+    options: () => ({ lmtp: true }),
+    mail: { to: [...two.to, 'him@there.example'] },
+    gives: { info: { accepted: ['him@there.example'], rejected: ['her@there.example', 'you@there.example'] } },
+    differs: {
+      gives: { info: { accepted: ['him@there.example'], rejected: ['you@there.example', 'her@there.example'] } },
+      why: '`rejected` is in the order of the recipients',
+    },
+  },
   { title: 'LMTP', server: { offers: OFFERS }, options: () => ({ lmtp: true }), gives: sent(), hears: [/^LHLO /] },
   {
     title: 'an address with SMTPUTF8',
@@ -536,6 +569,26 @@ const rows: readonly Scenario[] = [
       /^MAIL FROM:<me@here.example>.* RET=HDRS ENVID=some\+20id/,
       'RCPT TO:<you@there.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;boss@here.example',
     ],
+  },
+  { title: 'a signal that is null', mail: { signal: null }, gives: sent() },
+  {
+    title: 'DSN that cannot be read',
+    server: { offers: [...OFFERS, 'DSN'] },
+    mail: { dsn: { id: Object.create(null) } },
+    gives: failed('EENVELOPE', { command: 'API' }),
+  },
+  {
+    title: 'DSN with an id that is a number',
+    server: { offers: [...OFFERS, 'DSN'] },
+    mail: { dsn: { id: 4711 } },
+    gives: sent(),
+    hears: [/^EHLO /, /^MAIL FROM:<me@here.example>.* ENVID=4711/],
+  },
+  {
+    title: 'DSN that is no text',
+    server: { offers: [...OFFERS, 'DSN'] },
+    mail: { dsn: { return: true } },
+    gives: failed('EENVELOPE', { command: 'API' }),
   },
   {
     title: 'DSN that is impossible',

@@ -135,6 +135,11 @@ transport('what cannot be is said when the transport is made', () => {
     [{ hots: 'a' }, /^the option hots is unknown; did you mean the option host\?$/],
     [{ tls: { rejectUnauthorised: false } }, /did you mean the option tls\.rejectUnauthorized/],
     [{ auth: { username: 'x' } }, /^the option auth\.username is unknown/],
+    [{ fromAddress: 'x' }, /^the option fromAddress is unknown; there are url, host, (?!.*\b(?:service|customAuth|SES)\b)/],
+    [
+      { headers: {} },
+      /^the option headers is not supported: it is a field of messages: give it in the second argument of `createTransport`$/,
+    ],
     [{ port: 'abc' }, /^the option port is abc/],
     [{ secure: true, lmtp: true }, /contradict/],
     [{ url: 'submission://a.example', port: 25 }, /^the options url and port contradict/],
@@ -219,6 +224,13 @@ transport('where, and how far it is trusted', () => {
     ['smtps://a.example', 'submissions://a.example:465'],
     ['smtp://a.example:80', 'submission://a.example:80'],
     ['smtp:u:p@a.example:2525?tls.servername=b.example', 'submission://a.example:2525', { serverName: 'b.example' }],
+    ['smtp://a.example:2525 ', 'submission://a.example:2525'],
+    ['smtp://a.example:2525\n?name=b.example', 'submission://a.example:2525'],
+    ['submission://a.example:2525\n', 'submission://a.example:2525'],
+    ['smtps://a.example/?secure=false', 'submissions://a.example:465'],
+    ['smtp://a.example/?secure=true', 'submissions://a.example:465'],
+    ['smtp://a.example:2525/?host=b.example&port=25', 'submission://a.example:2525'],
+    ['smtp://a.example/?port=2525', 'submission://a.example:2525'],
     ['submission://a.example', 'submission://a.example'],
     ['lmtp+unix:/run/lmtp', 'lmtp+unix:/run/lmtp'],
     [{ url: 'smtp://a.example', host: 'b.example', port: 1 }, 'submission://a.example:1'],
@@ -251,6 +263,7 @@ transport('times, pool and credentials keep their meaning', () => {
     block: 1000,
     final: 1000,
   });
+  assert.deepEqual(settingsOf('smtp://u:p@a.example/?auth=x').auth, { user: 'u', pass: 'p' });
   assert.equal(settingsOf({}).pool, null);
   assert.equal(settingsOf({}).terms.recipients, 'all');
   assert.equal(settingsOf({ allOrNothing: false }).terms.recipients, 'any');
@@ -1022,5 +1035,20 @@ transport('times are measured, and nothing is left over', () =>
     assert.equal(MAKERS.nospool({ host: '127.0.0.1' }).isIdle(), true);
   }),
 );
+
+/** A transport as @types/nodemailer of nodemailer 6 to 9 has it. */
+interface OldTransport<Info> {
+  name: string;
+  version: string;
+  send(mail: object, callback: (error: Error | null, info: Info) => void): void;
+  verify?(callback: (error: Error | null, success: true) => void): void;
+  verify?(): Promise<true>;
+  close?(): void;
+}
+
+transport('the types of older nodemailers take it', () => {
+  const old: OldTransport<SentMessageInfo> = new NospoolTransport({ host: 'localhost' });
+  assert.equal(old.name, 'nospool');
+});
 
 transport.run();

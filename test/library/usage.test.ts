@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { connect as connectSocket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { suite } from 'uvu';
 import { KEYS } from '../../src/config/keys.ts';
 import { type Content, connect, type Failure, type Outcome, Pool, submit } from '../../src/library/index.ts';
@@ -364,6 +365,7 @@ const SERVER_ROWS: readonly (readonly [unknown, RegExp])[] = [
   [{ url, localAddress: 7 }, /^localAddress is an IP address/],
   [{ url, localAddress: 'eth0' }, /^localAddress "eth0" is not an IP address/],
   [{ url, family: '4' }, /^family is 4 or 6/],
+  [{ url, proxy: 'socks5://proxy.example.org', socket: () => new PassThrough() }, /^proxy and socket contradict each other/],
   [{ url, family: 6, localAddress: '192.0.2.1' }, /^family 6 contradicts localAddress/],
   [{ url, ignoreExtensions: 'CHUNKING' }, /^ignoreExtensions is a list/],
   [{ url, ignoreExtensions: [7] }, /^ignoreExtensions is a list/],
@@ -372,6 +374,11 @@ const SERVER_ROWS: readonly (readonly [unknown, RegExp])[] = [
   [{ url, resolver: null }, /^resolver is an object/],
   [{ url, resolver: { addresses: {} } }, /^resolver\.addresses is a function/],
 ];
+
+usage('connect takes one server, and no list', async () => {
+  const opened = await connect([url] as unknown as string);
+  assert.equal(opened.ok ? '' : opened.failure.message, 'a server is a URL or an object with a url');
+});
 
 usage('an impossible server is told through every door, without a secret', () =>
   within(10_000, async () => {

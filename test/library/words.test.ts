@@ -48,7 +48,7 @@ test('no key of a configuration is left in a sentence for programs', () => {
 
 /** Names of options that nodemailer has under another name, or not at all. */
 const OURS =
-  /\bauth\.(mechanisms|password|token)\b|\btls\.(mode|verify|serverName|certificate)\b|\btimeouts\.|\brecipients: "|\bsubmissions?:\/\//;
+  /\bauth\.(mechanisms|password|token)\b|\btls\.(mode|verify|serverName|certificate)\b|\btimeouts\.|\brecipients: "|\bwithoutEightBit\b|\bsubmissions?:\/\//;
 
 test('a program that uses nodemailer hears the names of its options', () => {
   let count = 0;
@@ -69,6 +69,8 @@ test('a program that uses nodemailer hears the names of its options', () => {
     ['no reply came within 5m (timeouts.final)', 'no reply came within 5m (socketTimeout)'],
     ['and not the first of auth.mechanisms', 'and not the first of auth.method'],
     ['send to one, or set recipients: "any"', 'send to one, or set allOrNothing: false'],
+    ['sign it in 7-bit form (RFC 1847), or set withoutEightBit: "send"', 'sign it in 7-bit form (RFC 1847)'],
+    ['does not offer 8BITMIME; withoutEightBit: "send" passes them as they are', 'does not offer 8BITMIME'],
   ] as const)
     assert.equal(rename(ours), theirs);
 });

@@ -186,4 +186,12 @@ test('the receiver of docs/driver.md takes what the driver sends, in a bare cont
   assert.deepEqual(delivered, ['alice: Subject: x\r\n\r\n.line\r\n']);
 });
 
+test('a message with the null reverse-path', async () => {
+  const { said, driver } = await open(['PIPELINING']);
+  const { transactionOf } = await loading;
+  const outcome = await driver.submit(transactionOf('', 'alice@example.org'), [content(1)]);
+  assert.equal(outcome.kind, 'accepted');
+  assert.ok(said.includes('C: MAIL FROM:<>'), said.join('\n'));
+});
+
 test.run();

@@ -47,6 +47,10 @@ const refused: SessionFailure = {
   condemns: 'host',
   refusals: [{ command: 'AUTH X', recipient: null, reply: { code: 535, enhanced: null, lines: ['5.7.8 no'] } }],
 };
+const refusedWith = (code: number): SessionFailure => ({
+  ...refused,
+  refusals: [{ command: 'AUTH PLAIN', recipient: null, reply: { code, enhanced: null, lines: ['say STARTTLS first'] } }],
+});
 const noStarttls: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'address', lacks: 'starttls', detail: 'no STARTTLS' };
 const noAuth: SessionFailure = { kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'auth', detail: 'no AUTH' };
 
@@ -189,6 +193,21 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
     '530 in clear, with credentials',
   ],
   [locked, known({ host: host({ auth: PASSWORD }) }), null, '530 where nothing is left to do'],
+  ...[530, 538].map(
+    (code) =>
+      [
+        refusedWith(code),
+        known({ host: host({ tls: inClear, auth: PASSWORD }), mechanism: 'PLAIN', offered: new Set(['LOGIN', 'PLAIN']) }),
+        'TLS is off, and a login may need it: set mode = "required" in [tls]',
+        `${code} to a login in clear`,
+      ] as const,
+  ),
+  [
+    refusedWith(538),
+    after(PASSWORD, 'PLAIN', 'PLAIN LOGIN'),
+    'the user was "tim"; only the strongest is tried, and the server offers LOGIN, too: if the password is right, write mechanisms = ["LOGIN"] in [auth]',
+    '538 to a login over TLS',
+  ],
   [
     noStarttls,
     known({ endpoint: LOCAL, host: host({ ignoreExtensions: ['STARTTLS', 'SIZE'] }) }),

@@ -32,7 +32,11 @@ export function printDifferences(differences: readonly Difference[]): string {
 
 /** A result in a word or two. */
 function word(result: unknown): string {
-  const { info, error } = result as { readonly info?: object; readonly error?: { readonly code?: string; readonly command?: string } };
+  const { info, error } = result as {
+    readonly info?: { readonly rejected?: readonly string[] };
+    readonly error?: { readonly code?: string; readonly command?: string };
+  };
+  if (info?.rejected !== undefined && info.rejected.length > 1) return info.rejected.map((address) => address.split('@')[0]).join(', ');
   if (info !== undefined) return 'ehlo' in info ? `\`${(info.ehlo as readonly string[]).at(-1)}\`` : 'sent';
   return error?.code === undefined ? 'made' : `\`${error.code}\``;
 }

@@ -73,7 +73,7 @@ test('advice is in the words of nodemailer', () =>
     const error = await MAKERS.nospool({ host: HOST, port: host.port, auth })
       .sendMail({ ...MAIL })
       .catch((thrown: Failed) => thrown);
-    assert.match((error as Failed).message, /ignoreTLS or opportunisticTLS send in clear.*auth\.allowPlaintext/);
+    assert.match((error as Failed).message, /ignoreTLS, or opportunisticTLS without requireTLS, sends in clear.*auth\.allowPlaintext/);
     await host.stop();
   }));
 

@@ -117,7 +117,7 @@ export function errorOf(failure: Failure): TransportError {
 }
 
 const IN_CLEAR =
-  'ignoreTLS or opportunisticTLS send in clear, if that is what you want, and auth.allowPlaintext lets the credentials go with it';
+  'ignoreTLS, or opportunisticTLS without requireTLS, sends in clear, if that is what you want, and auth.allowPlaintext lets the credentials go with it';
 
 const messageOf = ({ code, message, hint }: Failure): string =>
   [rename(message), ...(hint === undefined ? [] : [rename(hint)]), ...(code === 'starttls-missing' ? [IN_CLEAR] : [])].join('; ');

@@ -125,15 +125,16 @@ const RETURNS: Readonly<Record<string, 'FULL' | 'HDRS'>> = { FULL: 'FULL', BODY:
 const NOTIFY: readonly string[] = ['NEVER', 'SUCCESS', 'FAILURE', 'DELAY'];
 
 function readDsn(dsn: Dsn): Parsed<ReadDsn> {
-  const ret = (dsn.ret || dsn.return || '').toUpperCase();
+  // Ids are numbers in many programs, and what is no text is told below.
+  const ret = String(dsn.ret || dsn.return || '').toUpperCase();
   const found = Object.hasOwn(RETURNS, ret) ? RETURNS[ret] : undefined;
   if (ret !== '' && found === undefined) return unparsed(`Invalid DSN: ret is "full" or "headers"`);
-  const listed = typeof dsn.notify === 'string' ? dsn.notify.split(',') : (dsn.notify ?? []);
+  const listed = Array.isArray(dsn.notify) ? dsn.notify : dsn.notify ? String(dsn.notify).split(',') : [];
   const notify = listed.map((word) => String(word).trim().toUpperCase());
   if (notify.some((word) => !NOTIFY.includes(word)) || (notify.length > 1 && notify.includes('NEVER')))
     return unparsed('Invalid DSN: notify is "never" alone, or some of "success", "failure" and "delay"');
-  const envid = dsn.envid || dsn.id || '';
-  const original = dsn.recipient || dsn.orcpt || '';
+  const envid = String(dsn.envid || dsn.id || '');
+  const original = String(dsn.recipient || dsn.orcpt || '');
   if (original.includes(';') && !/^rfc822;/i.test(original))
     return unparsed('Invalid DSN: recipient is an address, or rfc822; and an address');
   return parsed({

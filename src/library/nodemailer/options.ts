@@ -10,7 +10,7 @@ import type { PoolOptions } from '../limits.ts';
 import { type Options, parseOptions } from '../options.ts';
 import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
-import { AUTH_OPTIONS, OPTIONS, refusedOption, TLS_OPTIONS } from './table.ts';
+import { AUTH_OPTIONS, OPTIONS, refusedOption, supported, TLS_OPTIONS } from './table.ts';
 import { rename } from './words.ts';
 
 /** Gives an access token; `renew` says that the last one was refused. `expires`: milliseconds since 1970. */
@@ -225,9 +225,9 @@ function optionFault(options: NospoolTransportOptions): string | null {
     refusedOption(options, OPTIONS, '') ??
     refusedOption(tls ?? {}, TLS_OPTIONS, 'tls.') ??
     refusedOption(auth || {}, AUTH_OPTIONS, 'auth.') ??
-    unknownKey(options, Object.keys(OPTIONS), 'the option ') ??
-    unknownKey(tls ?? {}, Object.keys(TLS_OPTIONS), 'the option tls.') ??
-    unknownKey(auth || {}, Object.keys(AUTH_OPTIONS), 'the option auth.')
+    unknownKey(options, Object.keys(OPTIONS), 'the option ', supported(OPTIONS)) ??
+    unknownKey(tls ?? {}, Object.keys(TLS_OPTIONS), 'the option tls.', supported(TLS_OPTIONS)) ??
+    unknownKey(auth || {}, Object.keys(AUTH_OPTIONS), 'the option auth.', supported(AUTH_OPTIONS))
   );
 }
 
@@ -242,7 +242,7 @@ interface Merged {
 /** What the URL says goes before the other options, as in nodemailer. */
 function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
   if (options.url === undefined) return parsed({ own: options, url: null });
-  const text = String(options.url);
+  const text = String(options.url).trim();
   const found = /^(smtps?|direct):(?:\/\/)?(.*)$/is.exec(text);
   if (!found) {
     const double = (['host', 'port', 'secure', 'lmtp'] as const).find((key) => options[key] !== undefined);
@@ -259,7 +259,8 @@ function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
   } catch {
     return unparsed('the option url is no URL: give "smtp://user:password@mail.example.org:587", percent-encoded');
   }
-  const port = /^[^/?#]*:(\d+)(?:[/?#]|$)/.exec(rest)?.[1];
+  // URL does not tell port 80, and passes over line ends.
+  const port = /^[^/?#]*:(\d+)(?:[/?#]|$)/.exec(rest)?.[1] ?? (url.port || undefined);
   const query: Record<string, unknown> = {};
   const tls: Record<string, unknown> = {};
   for (const [key, value] of url.searchParams) {
@@ -274,12 +275,14 @@ function mergeUrl(options: NospoolTransportOptions): Parsed<Merged> {
   const own = {
     ...given,
     url: undefined,
-    secure: scheme.toLowerCase() === 'smtps',
-    ...(url.hostname === '' ? {} : { host: url.hostname.replace(/^\[(.*)\]$/, '$1') }),
-    ...(port === undefined ? {} : { port: Number(port) }),
-    ...(isNamed ? { auth: { ...(auth || {}), user, pass } } : { auth }),
+    auth,
     tls: { ...givenTls, ...tls },
     ...query,
+    // What stands before the query goes before it; it can ask for TLS, and not take it away.
+    secure: scheme.toLowerCase() === 'smtps' || query.secure === true,
+    ...(url.hostname === '' ? {} : { host: url.hostname.replace(/^\[(.*)\]$/, '$1') }),
+    ...(port === undefined ? {} : { port: Number(port) }),
+    ...(isNamed ? { auth: { ...(auth || {}), user, pass } } : {}),
   };
   return parsed({ own: own as NospoolTransportOptions, url: null });
 }

@@ -21,6 +21,7 @@ export type Table = Readonly<Record<string, Row>>;
 const ONCE = 'a transport connects more than once: give `getSocket`';
 const OTHER = 'it chooses another transport of nodemailer';
 const FIXED = 'it has no equal here';
+const FIELD = 'it is a field of messages: give it in the second argument of `createTransport`';
 
 /** The type has the names, and not all the words. */
 const wordsOf = <Name extends string>(codes: Readonly<Record<Name, string>>): Readonly<Record<Name, string>> => codes;
@@ -28,13 +29,13 @@ const wordsOf = <Name extends string>(codes: Readonly<Record<Name, string>>): Re
 /** The options of the transport. */
 // biome-ignore format: a table is read as a table
 export const OPTIONS: Table = {
-  url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
+  url: ['mapped', 'as in nodemailer for `smtp:` and `smtps:`, with options as its query, which goes behind what stands before it; also nospool\'s `submission:`, `submissions:`, `lmtp:`, `lmtp+unix:` and `unix:`'],
   host: ['mapped', 'default `localhost`'],
   port: ['mapped', 'default 587, 465 with `secure`, 24 with `lmtp`'],
   secure: ['mapped', 'TLS from the first octet; also where the port is 465 and `secure` is left out'],
   requireTLS: ['mapped', 'the default, except that a server on loopback needs no TLS; `true` asks for it there, too'],
   ignoreTLS: ['mapped', 'never TLS; a password then needs `auth.allowPlaintext` unless the server is on loopback'],
-  opportunisticTLS: ['mapped', 'TLS if the server offers it, whoever it is; in clear if it does not'],
+  opportunisticTLS: ['mapped', 'TLS if the server offers it, whoever it is; in clear if it does not; `requireTLS` goes before it'],
   secured: ['mapped', '`getSocket` gives sockets that are secured already'],
   servername: ['mapped', 'as `tls.servername`'],
   tls: ['mapped', 'see below'],
@@ -75,7 +76,11 @@ export const OPTIONS: Table = {
   ignoreExtensions: ['added', 'EHLO keywords that count as not offered'],
   resolver: ['added', 'look-ups by functions of yours'],
   service: ['refused', 'spread the entry of nodemailer\'s own table: `...wellKnown("Gmail")`, from "nodemailer/lib/well-known"'],
-  from: ['refused', 'it is a field of messages: give it in the second argument of `createTransport`; for a program that reads it, set `transporter.options.from`'],
+  from: ['refused', `${FIELD}; for a program that reads it, set \`transporter.options.from\``],
+  to: ['refused', FIELD],
+  replyTo: ['refused', FIELD],
+  subject: ['refused', FIELD],
+  headers: ['refused', FIELD],
   secureConnection: ['refused', 'it is called `secure` since nodemailer 1'],
   connection: ['refused', ONCE],
   socket: ['refused', ONCE],
@@ -180,6 +185,9 @@ export const ERROR_CODES = /* @__PURE__ */ wordsOf({
   ECONFIG: 'an option cannot be',
   EUNCERTAIN: 'the message was sent and no verdict came back: the server may have it, so do not send it again blindly',
 });
+
+/** The options that do something. */
+export const supported = (table: Table): readonly string[] => Object.keys(table).filter((key) => table[key]?.[0] !== 'refused');
 
 /** A sentence about the first option that cannot be; null when there is none. `place` stands before its name. */
 export function refusedOption(given: object, table: Table, place: string): string | null {

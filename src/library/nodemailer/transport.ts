@@ -12,7 +12,7 @@ import { type Failure, failHere, withCause } from '../failure.ts';
 import type { Options } from '../options.ts';
 import type { Attempt, Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
-import type { Destination, Server } from '../server.ts';
+import { type Destination, type Server, unlessThrown } from '../server.ts';
 import { mergeAuth, readAuth, usesTokens } from './auth.ts';
 import { ContentSpent, MessageContent } from './content.ts';
 import { errorOf, makeError, type TransportError } from './error.ts';
@@ -128,8 +128,13 @@ export class NospoolTransport extends EventEmitter {
   }
 
   /** Sends one message; calls back once. */
-  send(mail: MailLike, callback: SendCallback): void {
-    const data = mail.data as MailData;
+  send(mail: MailLike, callback: SendCallback): void;
+  // The types of nodemailer 6 to 9 know no call without a result.
+  send(mail: MailLike, callback: (error: Error | null, info: SentMessageInfo) => void): void;
+  send(mail: MailLike, given: SendCallback | ((error: Error | null, info: SentMessageInfo) => void)): void {
+    const callback = given as SendCallback;
+    const read = mail.data as Omit<MailData, 'signal'> & { readonly signal?: AbortSignal | null | undefined };
+    const data: MailData = { ...read, signal: read.signal ?? undefined };
     this.#pending += 1;
     const settle = (work: Promise<SentMessageInfo>): void => {
       const done = (error: TransportError | null, info?: SentMessageInfo) => {
@@ -151,7 +156,9 @@ export class NospoolTransport extends EventEmitter {
   /** Opens a session, logs in and leaves; the promise, or the callback, gets `true` or the error. */
   verify(): Promise<true>;
   verify(callback: VerifyCallback): void;
-  verify(callback?: VerifyCallback): Promise<true> | undefined {
+  verify(callback: (error: Error | null, success: true) => void): void;
+  verify(given?: VerifyCallback | ((error: Error | null, success: true) => void)): Promise<true> | undefined {
+    const callback = given as VerifyCallback | undefined;
     const work = this.#verify();
     if (callback === undefined) return work;
     work.then(
@@ -218,7 +225,8 @@ export class NospoolTransport extends EventEmitter {
   async #deliver(mail: MailLike, data: MailData): Promise<SentMessageInfo> {
     const { message } = mail;
     if (message === null) throw makeError('EMESSAGE', 'Empty message');
-    const read = readEnvelope(message.getEnvelope(), data, this.#settings.dsn);
+    const given = message.getEnvelope();
+    const read = unlessThrown('the envelope', () => readEnvelope(given, data, this.#settings.dsn));
     if (!read.ok) throw makeError('EENVELOPE', read.detail);
     const fault = parseEnvelope(read.value.envelope);
     if (!fault.ok) throw makeError('EENVELOPE', fault.detail);

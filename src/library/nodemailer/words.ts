@@ -16,7 +16,10 @@ const RENAMED: readonly (readonly [RegExp | string, string])[] = [
   [/(write|use) submissions:\/\/( for this port|[^\s;]*)/g, 'set secure: true'],
   ['this is no port for submissions://', 'set secure: false'],
   ['envelope.requireTls', 'requireTLSExtensionEnabled'],
+  ['proxy and socket', 'proxy and getSocket'],
   ['recipients: "any"', 'allOrNothing: false'],
+  // It has no equal there.
+  [/(?:, or set |; | and )withoutEightBit: "\w+"(?: passes them as they are| has it encoded)?/g, ''],
 ];
 
 /** Options of nodemailer by the library's time-outs; the others are `socketTimeout`. */
