@@ -61,7 +61,7 @@ export class Pool implements AsyncDisposable {
   #fault: Failure | null = null;
   /** When the servers that failed last have rested. */
   readonly #resting = new Map<Host, number>();
-  /** Servers that read past an envelope behind a content, as chasquid 1.11 does: each message has its turn there. */
+  /** Servers that read past an envelope behind a content, as chasquid 1.11 and Courier do: each message has its turn there. */
   readonly #deaf = new Set<Host>();
   readonly #lines = new Set<Line>();
   readonly #waiting: Task[] = [];

@@ -4,8 +4,8 @@
  */
 
 import { isLoopback } from '../router/loopback.ts';
-import type { AuthPolicy, Smarthost } from '../router/smarthost.ts';
-import type { SessionFailure } from '../smtp/client/outcome.ts';
+import { type AuthPolicy, isLmtp, printSmarthost, type Smarthost } from '../router/smarthost.ts';
+import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import type { Endpoint } from '../transport/lookup/target.ts';
@@ -40,10 +40,15 @@ function hintFor(failure: SessionFailure, known: Known): string | null {
     return `the greeting had not come yet${silence === null ? '' : `; ${silence}`}`;
   }
   if (kind === 'rejected') {
-    const isAnswer = (code: number): boolean => failure.refusals.some(({ reply }) => reply.code === code);
-    if (at !== 'auth') return isAnswer(530) ? aboutLogin(known) : null;
+    const isAnswer = (...codes: readonly number[]): boolean => failure.refusals.some(({ reply }) => codes.includes(reply.code));
     // 530 by RFC 3207 §4, 538 by older rules: the login is refused because it is in clear.
-    return host.auth && (((isAnswer(530) || isAnswer(538)) && aboutClear(known)) || aboutRefusal(host.auth, known));
+    if (at === 'auth') return host.auth && ((isAnswer(530, 538) && aboutClear(known)) || aboutRefusal(host.auth, known));
+    if (isAnswer(530)) return aboutLogin(known);
+    // A command that is not known or not implemented; 501 and 504 are about the name in it. RFC 5321 §4.2.2
+    if (at === 'hello') return isAnswer(500, 502) ? aboutProtocol(host) : null;
+    return at === 'envelope' && host.auth === null && failure.refusals.some(isAboutRights)
+      ? 'nobody has logged in: if this server wants that, write [auth]'
+      : null;
   }
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
@@ -92,6 +97,19 @@ function aboutLogin(known: Known): string | null {
   const ways = [isInClear(known) && WITH_TLS, known.host.auth === null && 'write [auth]'].filter(Boolean);
   return ways.length === 0 ? null : `530 wants TLS or a login: ${ways.join(', or ')}`;
 }
+
+/** LMTP knows no EHLO, and SMTP no LHLO (RFC 2033 §4.1). */
+function aboutProtocol(host: Smarthost): string | null {
+  const { lmtp, ...bare } = host;
+  if (host.scheme === 'submissions' || host.expand !== 'none') return null;
+  const isLocal = isLmtp(host);
+  const other: Smarthost = host.scheme !== 'unix' ? { ...bare, scheme: isLocal ? 'smtp' : 'lmtp' } : lmtp ? bare : { ...bare, lmtp: true };
+  return `if this server speaks ${isLocal ? 'SMTP' : 'LMTP'}, write ${printSmarthost(other)}`;
+}
+
+/** Security or policy (RFC 3463 §3.8), or the words of servers that know no enhanced codes. 4yz of the first kind is mostly greylisting. */
+const isAboutRights = ({ reply: { code, enhanced, lines } }: Refusal): boolean =>
+  (code >= 500 && enhanced?.subject === 7) || /\b(?:relay|auth|access denied)/i.test(lines.join(' '));
 
 /** Only one mechanism is tried, so that a wrong password is not said twice. Users who know that theirs is right may name another. */
 function aboutRefusal({ user, secret, isToken, mechanisms }: AuthPolicy, { offered, mechanism }: Known): string {

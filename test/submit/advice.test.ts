@@ -60,6 +60,25 @@ const locked: SessionFailure = {
   condemns: 'message',
   refusals: [{ command: 'MAIL FROM:<>', recipient: null, reply: { code: 530, enhanced: null, lines: ['5.7.0 login'] } }],
 };
+const denied = (code: number, line: string, subject: number | null = null): SessionFailure => ({
+  kind: 'rejected',
+  at: 'envelope',
+  condemns: 'message',
+  refusals: [
+    {
+      command: 'RCPT TO:<x@example.net>',
+      recipient: 0,
+      reply: { code, enhanced: subject === null ? null : { class: Math.floor(code / 100), subject, detail: 1 }, lines: [line] },
+    },
+  ],
+});
+const strange = (code: number): SessionFailure => ({
+  kind: 'rejected',
+  at: 'hello',
+  condemns: 'address',
+  refusals: [{ command: 'HELO web1.example.org', recipient: null, reply: { code, enhanced: null, lines: ['5.5.2 what?'] } }],
+});
+const LOGIN_WANTED = 'nobody has logged in: if this server wants that, write [auth]';
 const inClear = tlsRequired({ mode: 'off' });
 
 /** [what failed, what is known, the hint or null, why]. */
@@ -208,6 +227,41 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
     'the user was "tim"; only the strongest is tried, and the server offers LOGIN, too: if the password is right, write mechanisms = ["LOGIN"] in [auth]',
     '538 to a login over TLS',
   ],
+  [denied(554, '5.7.1 <x>: Recipient address rejected: Access denied', 7), known(), LOGIN_WANTED, 'access denied, and no credentials'],
+  [denied(454, '4.7.1 <x>: Relay access denied', 7), known(), LOGIN_WANTED, 'relaying is put off, and no credentials'],
+  [denied(513, 'Relaying denied.'), known(), LOGIN_WANTED, 'a server without enhanced codes'],
+  [denied(550, 'authentication required'), known(), LOGIN_WANTED, 'a server without enhanced codes that names the login'],
+  [denied(450, '4.7.1 Greylisted', 7), known(), null, 'greylisting'],
+  [denied(550, '5.1.1 no such user', 1), known(), null, 'a user that is not known'],
+  [denied(554, '5.7.1 Access denied', 7), known({ host: host({ auth: PASSWORD }) }), null, 'access denied, with credentials'],
+  [{ ...denied(554, '5.7.1 spam', 7), at: 'commit' }, known(), null, 'content that a policy refuses'],
+  [
+    strange(500),
+    known({ host: host({ scheme: 'unix', host: '/run/lmtp' }) }),
+    'if this server speaks LMTP, write lmtp+unix:/run/lmtp',
+    'a socket that knows no HELO',
+  ],
+  [
+    strange(502),
+    known({ host: host({ scheme: 'unix', host: '/run/smtp', lmtp: true }) }),
+    'if this server speaks SMTP, write unix:/run/smtp',
+    'a socket that knows no LHLO',
+  ],
+  [
+    strange(500),
+    known({ host: host({ scheme: 'smtp', port: 24 }) }),
+    'if this server speaks LMTP, write lmtp://mail.example.org:24',
+    'a port that knows no HELO',
+  ],
+  [
+    strange(502),
+    known({ host: host({ scheme: 'lmtp', port: 25 }) }),
+    'if this server speaks SMTP, write smtp://mail.example.org:25',
+    'a port that knows no LHLO',
+  ],
+  [strange(501), known(), null, 'a name that is refused'],
+  [strange(500), known({ host: host({ scheme: 'submissions' }) }), null, 'no HELO over TLS from the start'],
+  [strange(500), known({ host: host({ expand: 'mx' }) }), null, 'no HELO at a host of MX records'],
   [
     noStarttls,
     known({ endpoint: LOCAL, host: host({ ignoreExtensions: ['STARTTLS', 'SIZE'] }) }),
