@@ -207,6 +207,31 @@ test('messages one behind the other: what the server says in one piece is told a
     assert.deepEqual(happened(), [`settled 2: ${lost}`, '5 destroyed', 'entered closed', `5 outcome 2: ${lost}`, 'ended']);
   }));
 
+test('an envelope behind a content has half a minute for its first reply, others the time that they have', async () => {
+  const LOST = 'timeout at envelope, condemns address';
+  for (const [said, command, ends] of [
+    ['250 taken\n', 60_000, 30_013],
+    // What was asked for may be less.
+    ['250 taken\n', 10_000, 10_013],
+    // The server has heard it.
+    ['250 taken\n250 from\n', 60_000, 60_013],
+  ] as const)
+    await inScene(
+      async ({ time, say, submit, happened }) => {
+        submit();
+        submit();
+        await say(GREETING);
+        await say(EHLO);
+        await say(GO);
+        await say(said);
+        happened();
+        await time.passUntil(100_000);
+        assert.deepEqual(happened(), [`${ends} outcome 1: = ${LOST}`]);
+      },
+      { options: { timeouts: { ...LIMITS, command } }, tells: /outcome/ },
+    );
+});
+
 test('LMTP: the verdicts of a message are as many as its recipients, and what follows is about the next', () =>
   inScene(
     async ({ say, submit, happened }) => {
