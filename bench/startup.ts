@@ -196,8 +196,8 @@ function claims([clear, tls]: readonly Table[], all: Table): Claim[] {
       {
         unit: ' MiB',
         floor: {
-          name: other ? `${loadedUnder(other)}, which sends nothing` : '',
-          value: other ? rssOver(clear, other.name, loadedUnder(other)) : null,
+          name: other ? loadedFloor(other).name : '',
+          value: other ? rssOver(clear, other.name, loadedFloor(other).name) : null,
         },
         limit: `${floor}: ${rssOver(clear, other?.name ?? '', floor)?.toFixed(1) ?? '–'} MiB.`,
       },

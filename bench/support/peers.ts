@@ -261,20 +261,19 @@ export const flaggedFloor = (): Peer => ({
 
 /** The least that a program with our code can do on this runtime, with the flags of our script: the limit as long as that code is not less. */
 export const loadedFloor = (runtime: Runtime = node): Peer => ({
-  name: `the same with our code loaded, ${runtime.name}`,
+  name: `${runtime.bun ? 'bare conversation' : 'the same'} with our code loaded, ${runtime.name}`,
   version: runtime.version,
   verbatim: true,
   command: ({ port, tls, auth, authority, recipients }) =>
-    tls === 'starttls' || auth || recipients.length > 1 || runtime.bun || installed(runtime) === null
+    tls === 'starttls' || auth || recipients.length > 1 || installed(runtime) === null
       ? null
       : {
           argv: [
             ...runtime.argv,
-            ...NODE_FLAGS,
-            inSupport('floor-loaded.cjs'),
+            ...(runtime.bun ? [inSupport('floor-loaded-bun.mjs')] : [...NODE_FLAGS, inSupport('floor-loaded.cjs')]),
             DIST,
             String(port),
-            '-',
+            ...(runtime.bun ? [] : ['-']),
             ...(tls === 'off' ? [] : [authority]),
           ],
         },

@@ -1,7 +1,7 @@
 /**
  * Wires over Bun's own sockets, which start in a fraction of the time that Bun's copies of node:net and node:tls take to load. They do
- * less than Node's: what they have not written waits here. TLS is by the library and the
- * settings that Bun's node:tls has, except for a client's own certificate and chosen ciphers. Knows no SMTP, and loads nothing.
+ * less than Node's: what they have not written waits here. TLS is by the library and the settings that Bun's node:tls has, except for
+ * a client's own certificate and chosen ciphers. Knows no SMTP, and loads nothing.
  */
 /* c8 ignore start: only Bun runs this, and the tests of transport and submit do under Bun. */
 import type { X509Certificate } from 'node:crypto';

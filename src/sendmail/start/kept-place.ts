@@ -1,4 +1,7 @@
-/** Names what is kept for a runtime, tells one file from another under Bun, and slows its compiler. Loads nothing, because Bun starts a message with it. */
+/**
+ * Names what is kept for a runtime, tells one file from another under Bun, and holds Bun's compiler back. Loads nothing, because Bun
+ * starts a message with it.
+ */
 
 declare global {
   /** What we use of Bun's own object. */
