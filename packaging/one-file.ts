@@ -3,7 +3,7 @@
  */
 import '../src/process/runtime.ts';
 import { nameGoneFolder } from '../src/nospool/gone-folder.ts';
-import { compileLate } from '../src/sendmail/start/kept-place.ts';
+import { compileLate } from '../src/sendmail/start/late-code.ts';
 
 const called = process.argv0.replace(/^.*\//, '');
 // Both find here the name that they were called by; Bun has the name of the file inside.

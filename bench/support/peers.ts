@@ -270,10 +270,9 @@ export const loadedFloor = (runtime: Runtime = node): Peer => ({
       : {
           argv: [
             ...runtime.argv,
-            ...(runtime.bun ? [inSupport('floor-loaded-bun.mjs')] : [...NODE_FLAGS, inSupport('floor-loaded.cjs')]),
-            DIST,
-            String(port),
-            ...(runtime.bun ? [] : ['-']),
+            ...(runtime.bun
+              ? [inSupport('floor-loaded-bun.mjs'), DIST, String(port)]
+              : [...NODE_FLAGS, inSupport('floor-loaded.cjs'), DIST, String(port), '-']),
             ...(tls === 'off' ? [] : [authority]),
           ],
         },

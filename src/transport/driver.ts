@@ -112,10 +112,10 @@ const NOT_CHECKED: SessionFailure = { ...SESSION_ENDED, verb: 'NOOP', command: '
 const FAREWELL = 1000;
 
 /**
- * Milliseconds that the first reply to an envelope behind a content is awaited at most, because some servers read past it, and it may go
- * again elsewhere. A server that has heard it has nothing to do for that reply but to read on.
+ * Milliseconds that the first reply to an envelope which went along with the end of a content is awaited at most, because some servers
+ * read past it, and it may go again elsewhere. A server that has heard it has nothing to do for that reply but to read on.
  */
-const BEHIND = 30_000;
+const ALONG = 30_000;
 
 /** Milliseconds that a verdict is awaited after a signal, because the server may have reached it already. */
 export const VERDICT_GRACE = 30_000;
@@ -388,21 +388,21 @@ export class Connection {
     const isWriting = state.at === 'content' && this.#request?.writer?.isWriting === true;
     // Input that is slow to come is not the server's silence: it has its own limit (timeouts.input).
     const isWaiting = within !== 'none' && (state.at !== 'content' || isWriting || state.blocks > 0);
-    const limit = isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY;
-    this.#deadline.set(this.#isUnheard ? Math.min(limit, BEHIND) : limit, isWriting ? () => this.#wire.queued : null);
+    this.#deadline.set(isWaiting ? this.#timeFor(within) : Number.POSITIVE_INFINITY, isWriting ? () => this.#wire.queued : null);
   }
 
-  /** The server has not shown that it has heard the envelope behind the content before it. */
-  get #isUnheard(): boolean {
+  #timeFor(within: keyof SessionTimeouts): number {
     const { state } = this.#dialogue;
-    return state.at === 'envelope' && state.isBehind && state.answered === 0;
+    const milliseconds = this.#options.timeouts[within];
+    return state.at === 'envelope' && state.isAlong && state.answered === 0 ? Math.min(milliseconds, ALONG) : milliseconds;
   }
 
   #timeout(): DriverEvent {
     const { within } = STEPS[this.#dialogue.state.at];
-    return within === 'none' || (this.#isUnheard && this.#options.timeouts[within] > BEHIND)
-      ? { type: 'timeout' }
-      : { type: 'timeout', limit: { key: within, milliseconds: this.#options.timeouts[within] } };
+    if (within === 'none') return { type: 'timeout' };
+    const milliseconds = this.#timeFor(within);
+    // No key sets a time of our own.
+    return milliseconds < this.#options.timeouts[within] ? { type: 'timeout' } : { type: 'timeout', limit: { key: within, milliseconds } };
   }
 
   /* ---- actions ---- */

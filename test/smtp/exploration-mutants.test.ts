@@ -362,7 +362,7 @@ const FAULTS: readonly Fault[] = [
     where: /^smtp, TLS off, AUTH none/,
     changes: [
       [
-        "if (endingOf(plan) === 'leave' || channel.isApart || !offers(channel.extensions, 'PIPELINING')) return",
+        "if (endingOf(plan) === 'leave' || channel.refusesAlong || !offers(channel.extensions, 'PIPELINING')) return",
         "if (endingOf(plan) === 'leave') return",
       ],
     ],
@@ -480,13 +480,13 @@ const FAULTS: readonly Fault[] = [
   {
     what: 'an envelope that is refused with 503 in its turn goes again',
     where: /^smtp, TLS off, AUTH none/,
-    changes: [["isBehind && refusals?.last.verb === 'MAIL'", "refusals?.last.verb === 'MAIL'"]],
+    changes: [["isAlong && refusals?.last.verb === 'MAIL'", "refusals?.last.verb === 'MAIL'"]],
     found: /^what was committed or refused goes to no other host/,
   },
   {
     what: 'another envelope goes behind a content where the server would not hear one',
     where: /^smtp, TLS off, AUTH none, .*messages 3/,
-    changes: [['{ ...channel, isApart: true }', 'channel']],
+    changes: [['{ ...channel, refusesAlong: true }', 'channel']],
     found: /^an envelope is said once/,
   },
   {

@@ -53,7 +53,7 @@ const envelope = {
   ...sending,
   commands: ['MAIL FROM:<>', 'RCPT TO:<a@foo.com>'],
   refusals: null,
-  isBehind: false,
+  isAlong: false,
 } as const;
 const exchange = plain('tim', 'secret').begin();
 const accepted: Reply = { code: 250, enhanced: null, lines: [''] };
@@ -68,14 +68,14 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['ready', { at: 'ready', channel }, { type: 'transaction', transaction: TRANSACTION }],
   ['envelope (MAIL)', { ...envelope, sent: 1, answered: 0 }, null],
   ['envelope (last RCPT)', { ...envelope, sent: 2, answered: 1 }, null],
-  ['data', { at: 'data', ...sending, refusals: null, isBehind: false }, null],
+  ['data', { at: 'data', ...sending, refusals: null, isAlong: false }, null],
   [
     'data, envelope refused',
     {
       at: 'data',
       ...sending,
       refusals: extend(null, { command: 'RCPT', recipient: 0, reply: { ...accepted, code: 550 } }),
-      isBehind: false,
+      isAlong: false,
     },
     null,
   ],
@@ -93,7 +93,7 @@ const STATES: readonly (readonly [string, State, Event | null])[] = [
   ['commit', { at: 'commit', ...sending, refusals: null, replies: null, next: null }, null],
   [
     'commit, an envelope behind it',
-    { at: 'commit', ...sending, refusals: null, replies: null, next: { ...envelope, sent: 2, answered: 0, isBehind: true } },
+    { at: 'commit', ...sending, refusals: null, replies: null, next: { ...envelope, sent: 2, answered: 0, isAlong: true } },
     null,
   ],
   ['noop', { at: 'noop', channel }, null],

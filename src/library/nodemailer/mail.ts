@@ -25,7 +25,7 @@ export interface MessageLike {
 
 /** What a transport reads of the fields that were given to `sendMail`. */
 export interface MailData {
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal | null | undefined;
   readonly dsn?: Dsn | undefined;
   readonly auth?: object | undefined;
   /** RFC 8689 */

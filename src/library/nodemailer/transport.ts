@@ -133,8 +133,7 @@ export class NospoolTransport extends EventEmitter {
   send(mail: MailLike, callback: (error: Error | null, info: SentMessageInfo) => void): void;
   send(mail: MailLike, given: SendCallback | ((error: Error | null, info: SentMessageInfo) => void)): void {
     const callback = given as SendCallback;
-    const read = mail.data as Omit<MailData, 'signal'> & { readonly signal?: AbortSignal | null | undefined };
-    const data: MailData = { ...read, signal: read.signal ?? undefined };
+    const data = mail.data as MailData;
     this.#pending += 1;
     const settle = (work: Promise<SentMessageInfo>): void => {
       const done = (error: TransportError | null, info?: SentMessageInfo) => {
@@ -235,9 +234,10 @@ export class NospoolTransport extends EventEmitter {
     this.#log('info', { tnx: 'send', messageId }, `Sending message ${messageId} to <${summary(addresses.to)}>`);
     const login = this.#loginFor(data);
     const content = new MessageContent(() => message.createReadStream(), size);
+    const signal = data.signal ?? undefined;
     try {
-      const sent = await this.#sendRenewing(login, envelope, content, data.signal);
-      if (sent.outcome.kind === 'failed') throw errorFor(sent.outcome, data.signal);
+      const sent = await this.#sendRenewing(login, envelope, content, signal);
+      if (sent.outcome.kind === 'failed') throw errorFor(sent.outcome, signal);
       const ended = performance.now();
       const wanted = sent.wanted ?? ended;
       return infoOf(sent.outcome, {
@@ -328,7 +328,7 @@ export class NospoolTransport extends EventEmitter {
   }
 
   #queue(mail: MailLike, data: MailData, settle: Job['settle']): void {
-    const { signal } = data;
+    const signal = data.signal ?? undefined;
     const job: Job = { mail, data, settle, leave: whenAborted(signal, () => end()) };
     const end = (): void => {
       const at = this.#waiting.indexOf(job);

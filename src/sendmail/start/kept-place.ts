@@ -1,15 +1,9 @@
-/**
- * Names what is kept for a runtime, tells one file from another under Bun, and holds Bun's compiler back. Loads nothing, because Bun
- * starts a message with it.
- */
+/** Names what is kept for a runtime, and tells one file from another under Bun. Loads nothing, because Bun starts a message with it. */
 
 declare global {
-  /** What we use of Bun's own object. */
+  /** What we use of Bun's own object; `setJITPolicy` came with Bun 1.4. */
   var Bun: { hash(octets: Uint8Array): bigint; readonly unsafe: { setJITPolicy?(scale: number): void } } | undefined;
 }
-
-/** Has Bun make machine code of what runs ten times as often as it else would: most of our code runs once. Not before Bun 1.4. */
-export const compileLate = (): void => Bun?.unsafe.setJITPolicy?.(10);
 
 /**
  * Names the place below `root` for what is kept for this runtime: for Node a file, for Bun a folder. No other version takes it,

@@ -3,7 +3,8 @@
  * The command ends the process, and this module waits for that: where the first module has ended and something is still under way, Bun
  * collects garbage, which takes a tenth of a short message's time. Bun compiles this text for each message, so it is short.
  */
-import { compileLate, nameKeptPlace, printMainSums } from './kept-place.ts';
+import { nameKeptPlace, printMainSums } from './kept-place.ts';
+import { compileLate } from './late-code.ts';
 
 declare global {
   interface ImportMeta {

@@ -49,8 +49,8 @@ export interface Channel {
   readonly secured: boolean;
   readonly authenticated: boolean;
   readonly extensions: Extensions;
-  /** The server has refused an envelope because it came behind a content, so none goes there any more. */
-  readonly isApart?: true;
+  /** The server has refused an envelope because it came along with the end of a content, so none goes along any more. */
+  readonly refusesAlong?: true;
 }
 
 /** What a state within a transaction holds. */
@@ -82,7 +82,7 @@ export type State =
   | { readonly at: 'ready'; readonly channel: Channel }
   /**
    * `commands` are MAIL, RCPT…, and DATA when it flies along. Of the two cursors over them `sent` may run ahead of `answered`. The
-   * envelope `isBehind` when it went out with the end of the content before it.
+   * envelope `isAlong` when it went out along with the end of the content before it.
    */
   | (Sending & {
       readonly at: 'envelope';
@@ -90,9 +90,9 @@ export type State =
       readonly sent: number;
       readonly answered: number;
       readonly refusals: Refusals;
-      readonly isBehind: boolean;
+      readonly isAlong: boolean;
     })
-  | (Sending & { readonly at: 'data'; readonly refusals: Refusals; readonly isBehind: boolean })
+  | (Sending & { readonly at: 'data'; readonly refusals: Refusals; readonly isAlong: boolean })
   /**
    * `blocks` counts the BDAT blocks that are sent and not answered. `last` has the octets of the last block, which waits until
    * the server has accepted all others and then goes out except for its end.
@@ -494,7 +494,7 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
     sent: 0,
     answered: 0,
     refusals: null,
-    isBehind: false,
+    isAlong: false,
   });
   if (!dropsDsn(transaction, channel.extensions)) return step;
   const [state, ...actions] = step;
@@ -534,11 +534,11 @@ function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[
  * can come of it, because the driver reads while it writes.
  */
 function sendCommands(plan: Plan, state: In<'envelope'>): Step {
-  const { sent, answered, refusals, transaction, channel, commands, isBehind } = state;
+  const { sent, answered, refusals, transaction, channel, commands, isAlong } = state;
   const total = 1 + transaction.recipients.length;
   if (answered === sent && refusals?.last.recipient === null) return failEnvelope(plan, endingOf(plan), state, refusals);
   // DATA may still be unanswered: its reply decides how the connection can end.
-  if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals, isBehind }];
+  if (answered === total && sent > total) return [{ at: 'data', channel, transaction, refusals, isAlong }];
   if (answered === total) return beginContent(plan, state);
   const until = offers(channel.extensions, 'PIPELINING') ? commands.length : answered + 1;
   // The lines are handed on as a list, because an engine takes no more than some hundred thousand arguments of one call.
@@ -581,19 +581,19 @@ function takeFarewell(plan: Plan, state: In<'envelope'>, reply: Reply, rest: str
 }
 
 /**
- * MAIL came behind a content and was refused with 503: some servers take nothing there, against smuggling, whatever RFC 2920 §3.1 says.
+ * MAIL went along with the end of a content and was refused with 503: some servers take nothing there, against smuggling, whatever RFC 2920 §3.1 says.
  * It is no word on the message.
  */
-const isUnheard = ({ isBehind }: In<'envelope' | 'data'>, refusals: Refusals): boolean =>
-  isBehind && refusals?.last.verb === 'MAIL' && refusals.last.reply.code === 503;
+const isUnheard = ({ isAlong }: In<'envelope' | 'data'>, refusals: Refusals): boolean =>
+  isAlong && refusals?.last.verb === 'MAIL' && refusals.last.reply.code === 503;
 
 /* ---- content ---- */
 
 function beginContent(plan: Plan, state: In<'envelope'>): Step {
-  const { channel, transaction, refusals, isBehind } = state;
+  const { channel, transaction, refusals, isAlong } = state;
   if (isEnvelopeRefused(plan, state, refusals)) return failEnvelope(plan, endingOf(plan), state, refusals);
   const framing = framingOf(plan, channel, transaction);
-  if (framing === 'data') return [{ at: 'data', channel, transaction, refusals, isBehind }, send('DATA')];
+  if (framing === 'data') return [{ at: 'data', channel, transaction, refusals, isAlong }, send('DATA')];
   return openContent(state, framing);
 }
 
@@ -685,7 +685,7 @@ function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: 
  * cannot begin here hears the reason in its turn.
  */
 function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<'envelope'> | null, readonly string[], ...Action[]] {
-  if (endingOf(plan) === 'leave' || channel.isApart || !offers(channel.extensions, 'PIPELINING')) return [null, []];
+  if (endingOf(plan) === 'leave' || channel.refusesAlong || !offers(channel.extensions, 'PIPELINING')) return [null, []];
   const [state, ...actions] = openTransaction(plan, channel, waiting);
   if (state.at !== 'envelope') return [null, []];
   let along: readonly string[] = [];
@@ -693,7 +693,7 @@ function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<
   for (const action of actions)
     if (action.do === 'send') along = action.lines;
     else notes.push(action);
-  return [{ ...state, isBehind: true }, along, ...notes];
+  return [{ ...state, isAlong: true }, along, ...notes];
 }
 
 function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
@@ -870,7 +870,7 @@ function failEnvelope(plan: Plan, ending: Ending, state: In<'envelope' | 'data'>
   const { channel, transaction } = state;
   if (!isUnheard(state, refusals)) return endTransaction(ending, channel, settleFailed(envelopeRejection(plan, refusals)), true);
   if (ending === 'leave') return breakOutOfStep(plan, state, refusals.last.reply);
-  return [{ at: 'reset', channel: { ...channel, isApart: true }, again: transaction }, send('RSET')];
+  return [{ at: 'reset', channel: { ...channel, refusesAlong: true }, again: transaction }, send('RSET')];
 }
 
 function afterReset(plan: Plan, state: In<'reset'>, reply: Reply): Step {

@@ -96,7 +96,7 @@ function isApart({ action, seen }: Moment): boolean {
 function isHeard({ action, seen }: Moment): boolean {
   if (action?.do === 'settle' && action.outcome.kind === 'failed' && letterOf(seen).mail === 'unheard')
     return isLoss(action.outcome.failure) || action.outcome.failure.kind === 'content';
-  if (action?.do === 'commit') return action.along.length === 0 || !seen.isApart;
+  if (action?.do === 'commit') return action.along.length === 0 || !seen.refusesAlong;
   const isMail = action?.do === 'send' && action.lines.some((line) => line.startsWith('MAIL'));
   return !isMail || /^un(said|heard)$/.test(letterOf(seen).mail);
 }
@@ -372,7 +372,7 @@ const mayBeFollowed = (command: string): boolean => /^\d?(MAIL|RCPT|RSET|BDAT|ve
 function isInTurn({ action, event, seen }: Moment): boolean {
   const lines = action?.do === 'sendBlock' ? [action.line] : linesOf(action);
   if (action?.do === 'commit' && event?.type === 'contentSent' && event.next && lines.length === 0)
-    return seen.isApart || !seen.offered.includes('PIPELINING');
+    return seen.refusesAlong || !seen.offered.includes('PIPELINING');
   if (lines.length === 0 || (action?.do === 'sendBlock' && action.line.endsWith('LAST'))) return true;
   const before = action?.do === 'commit' ? ['verdict'] : seen.unanswered;
   const isAlone = before.length === 0 && lines.length === 1;

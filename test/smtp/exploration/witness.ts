@@ -74,7 +74,7 @@ export interface Seen {
   /** NOOP was said, and the driver does not know yet what came of it. */
   readonly isChecking: boolean;
   /** The server would not hear an envelope behind a content. */
-  readonly isApart: boolean;
+  readonly refusesAlong: boolean;
   /** The session was open once, so that the driver could give a transaction. */
   readonly wasReady: boolean;
   /** The transaction that the machine settles next, and how many it got. */
@@ -114,7 +114,7 @@ export const atFirst = (letters: number, plan: Plan): Seen => ({
   isOpen: false,
   isOver: false,
   isChecking: false,
-  isApart: false,
+  refusesAlong: false,
   wasReady: false,
   current: 0,
   given: 0,
@@ -203,7 +203,7 @@ function answered(seen: Seen, code: number, lines: readonly string[]): Seen {
     }
     case 'MAIL':
       return code === 503 && letter.isAlong
-        ? change({ ...heard, isApart: true }, index, { mail: 'unheard' })
+        ? change({ ...heard, refusesAlong: true }, index, { mail: 'unheard' })
         : change(heard, index, { mail: answer });
     case 'RCPT':
       return counted('recipients');

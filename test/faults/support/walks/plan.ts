@@ -166,7 +166,7 @@ function drawServer(dice: Dice, index: number, lmtp: boolean, isFair: boolean): 
     echoes: dice.isIn(0.3),
     picky: !isFair && dice.isIn(0.4) ? 0.15 : 0,
     isRude: dice.isIn(0.1),
-    refusesBehind: besides(seed + 2).isIn(0.25),
+    refusesAlong: besides(seed + 2).isIn(0.25),
     hasAuth,
     refuses: isBad ? dice.one([0, 0.05, 0.3]) : 0,
     tls: drawTls(besides(seed + 1), lmtp),

@@ -39,7 +39,7 @@ export interface HostTerms {
   /** The share of recipients and of logins that are refused. */
   readonly picky?: number;
   /** Commands that come together with the end of a content are refused, against smuggling. */
-  readonly refusesBehind?: boolean;
+  readonly refusesAlong?: boolean;
   /** QUIT has no answer. */
   readonly isRude?: boolean;
   /** STARTTLS has no other answer than this. */
@@ -106,7 +106,7 @@ export class Conversation {
   #isRefused = false;
   #hasMail = false;
   /** What is heard came together with the end of a content. */
-  #isBehind = false;
+  #isAlong = false;
   #from = '';
   #heard = '';
   #announced: readonly string[] = [];
@@ -183,7 +183,7 @@ export class Conversation {
   #hear(octets: string): void {
     this.#text += octets;
     while (this.#work());
-    this.#isBehind = false;
+    this.#isAlong = false;
     this.#flush();
     this.#awaitMore();
   }
@@ -261,7 +261,7 @@ export class Conversation {
     const isOwing = !this.#isDead && (this.#isSaying || this.#pieces.length > 0 || this.#flight.length > 0);
     if (isOwing && verb !== 'QUIT' && !this.#mayPipeline) this.wrongs.push(`asked before it was answered: ${line}`);
     if (!this.#isSecured && (verb === 'AUTH' || verb === 'MAIL')) this.wasInClear = true;
-    if (this.terms.refusesBehind && this.#isBehind && verb !== 'QUIT') {
+    if (this.terms.refusesAlong && this.#isAlong && verb !== 'QUIT') {
       this.#say('503 5.5.1 it came behind a content');
       return;
     }
@@ -384,7 +384,7 @@ export class Conversation {
 
   #endContent(octets: string): void {
     this.isCommitted = true;
-    this.#isBehind = true;
+    this.#isAlong = true;
     const recipients = this.#recipients;
     const from = this.#from;
     const envelope = { from, said: this.#said, announced: this.#announced, isSecured: this.#isSecured };
