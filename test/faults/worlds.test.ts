@@ -101,7 +101,7 @@ const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
   [
     'a silent server is waited for without an end',
     /nothing moves/,
-    ['transport/driver.ts', 'isWaiting ? this.#options.timeouts[within] : Number.POSITIVE_INFINITY', 'Number.POSITIVE_INFINITY'],
+    ['transport/driver.ts', 'isWaiting ? this.#timeFor(within) : Number.POSITIVE_INFINITY', 'Number.POSITIVE_INFINITY'],
   ],
 ];
 
