@@ -184,14 +184,11 @@ for (const [text, mode, isOwn, expected, why] of FORWARDS)
     );
     const routers = [redirect({ forward: true, ifPresent: true, domains: ['@'] }), manualroute()];
     const got = await routed(['joe'], { routers }, { files });
+    // In one pass: a scratch folder's random name may hold one of the words.
+    const values: Readonly<Record<string, string>> = { HOME: home, ME: String(me), STRANGER: me === 0 ? '54321' : String(me) };
     assert.deepEqual(
       got,
-      expected.map((each) =>
-        each
-          .replaceAll('HOME', home)
-          .replace('ME', String(me))
-          .replace('STRANGER', me === 0 ? '54321' : String(me)),
-      ),
+      expected.map((each) => each.replace(/\b(HOME|ME|STRANGER)\b/g, (word) => values[word] ?? word)),
     );
   });
 
