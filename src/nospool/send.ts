@@ -86,7 +86,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
   close();
   const status = exitStatus(submitted.outcome, 'simple');
   if (options.json) {
-    writePrintedLines(printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, 'json'));
+    writePrintedLines(printLog({ ...submitted, time: by.date, id: by.id, login: by.login }, 'json'));
   } else if (status === 0) {
     writeLines(printResult(submitted));
   } else {

@@ -51,7 +51,7 @@ export function makeReports(config: Config, tag: string | null, verbosity: 0 | 1
 
 /** Writes the outcome in the log; the value says what is wrong with the log, or is null. */
 export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
-  const lines = printLog({ ...submitted, time: by.date, id: by.unique, login: by.login }, config.logFormat);
+  const lines = printLog({ ...submitted, time: by.date, id: by.id, login: by.login }, config.logFormat);
   return log.write(lines, severityOf(submitted.outcome));
 }
 

@@ -1,8 +1,17 @@
 /** The submitter of every message that a command sends: whoever runs it, now. */
-import { logId } from '../submit/log.ts';
+import { base62, logId } from '../submit/log.ts';
 import type { Submitter } from '../submit/submission.ts';
 import type { Identity } from './identity.ts';
 import { VERSION } from './version.ts';
+
+/**
+ * Names a message: on this host, and in the world, where containers may have the same name, clock and number of a process. RFC 5322
+ * §3.6.4
+ */
+export function identify(now: Date): Pick<Submitter, 'id' | 'unique'> {
+  const id = logId(now, process.pid);
+  return { id, unique: `${id}.${base62(Math.floor(Math.random() * 62 ** 8), 8)}` };
+}
 
 /** `hostname` and `fullName`: as they are given; '' and null ask the system, for the host's name at once. */
 export async function makeSubmitter(who: Identity, hostname: string, fullName: string | null): Promise<Submitter> {
@@ -13,7 +22,7 @@ export async function makeSubmitter(who: Identity, hostname: string, fullName: s
     fullName: async () => fullName ?? (await who.fullName()),
     charset: who.charset,
     date,
-    unique: logId(date, process.pid),
+    ...identify(date),
     version: VERSION,
   };
 }

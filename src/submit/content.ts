@@ -118,7 +118,7 @@ async function completeFields(
     qualifyRecipient: domains.recipient,
     from,
     forceFrom: config.forceFrom,
-    received: config.received ? { id: by.unique, version: by.version, recipients: recipients.map(({ path }) => path) } : null,
+    received: config.received ? { id: by.id, version: by.version, recipients: recipients.map(({ path }) => path) } : null,
     header8bit: config.header8bit,
     defaultCharset: charset,
     body: {

@@ -33,7 +33,7 @@ export interface LogRecord {
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
-function base62(value: number, width: number): string {
+export function base62(value: number, width: number): string {
   let out = '';
   for (let left = value, i = 0; i < width; i++, left = Math.floor(left / 62)) out = BASE62[left % 62] + out;
   return out;

@@ -16,7 +16,9 @@ export interface Submitter {
   /** MIME name of the charset of the caller's locale; '' = C or POSIX. */
   readonly charset: string;
   readonly date: Date;
-  /** Unique for this message: letters, digits, hyphens and dots. */
+  /** The message in the log: Exim's message id. */
+  readonly id: string;
+  /** The message in the world, left side of a Message-ID: letters, digits, hyphens and dots. */
   readonly unique: string;
   readonly version: string;
 }

@@ -28,6 +28,10 @@ export function parseRefusal(text: string): Reply {
   return makeReply(Number(code), enhanced, ...rest.split(/\r?\n/));
 }
 
+/** What a client hears in place of an answer where a function of the test throws. */
+export const replyToThrown = (code: number, enhanced: string, error: unknown): Reply =>
+  makeReply(code, enhanced, `the test's own function failed: ${error instanceof Error ? error.message : String(error)}`);
+
 /** Keeps refusals; the newest that fits is the one that counts. */
 export function makeRefusals(): {
   add(at: RefusalPoint, reply: string, scope: number | RefusalScope): void;
@@ -43,10 +47,14 @@ export function makeRefusals(): {
       refusals.unshift({ at, reply: parseRefusal(reply), isFor, left: times });
     },
     find(at, address) {
-      const found = refusals.find((each) => each.at === at && each.left > 0 && each.isFor(address));
-      if (found === undefined) return null;
-      found.left -= 1;
-      return found.reply;
+      try {
+        const found = refusals.find((each) => each.at === at && each.left > 0 && each.isFor(address));
+        if (found === undefined) return null;
+        found.left -= 1;
+        return found.reply;
+      } catch (error) {
+        return replyToThrown(451, '4.3.0', error);
+      }
     },
     clear() {
       refusals = [];

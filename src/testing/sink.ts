@@ -12,7 +12,7 @@ import { printable } from '../smtp/text.ts';
 import { listen } from '../transport/listen.ts';
 import type { ServedClient, SessionOwner, Verdict } from '../transport/serve.ts';
 import { makeCertificate } from '../transport/tls/certificate.ts';
-import { makeRefusals, type RefusalPoint, type RefusalScope } from './refusals.ts';
+import { makeRefusals, type RefusalPoint, type RefusalScope, replyToThrown } from './refusals.ts';
 
 export type { RefusalPoint, RefusalScope } from './refusals.ts';
 
@@ -206,7 +206,7 @@ export async function sink(options: SinkOptions = {}): Promise<SmtpSink> {
         const isKnown = typeof auth === 'function' ? await auth(user, password) : auth?.user === user && auth.password === password;
         return isKnown ? null : makeReply(535, '5.7.8', 'wrong user or password');
       } catch (error) {
-        return makeReply(454, '4.7.0', `the test's own function failed: ${error instanceof Error ? error.message : String(error)}`);
+        return replyToThrown(454, '4.7.0', error);
       }
     }
 

@@ -15,7 +15,7 @@ import { withNetworkLineEnds } from '../../src/sendmail/dialogue/line-ends.ts';
 import { type Messages, makeMessages } from '../../src/sendmail/dialogue/messages.ts';
 import { makePushedSource } from '../../src/sendmail/dialogue/pushed-source.ts';
 import { refuseRecipient, verdictOn } from '../../src/sendmail/dialogue/verdict.ts';
-import type { Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
+import type { Lack, Refusal, SessionFailure } from '../../src/smtp/client/outcome.ts';
 import { parseMailbox, printMailbox } from '../../src/smtp/path.ts';
 import { makeReply, replyLines } from '../../src/smtp/server/answers.ts';
 import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
@@ -42,6 +42,10 @@ const REFUSED = (code: number, enhanced = ''): Refusal => ({
 
 test('every way in which a submission can end has its reply to the content', () => {
   const session = (failure: SessionFailure): Outcome => ({ kind: 'failed', failure, attempts: [{ ...AT, failure }], unreplayable: false });
+  const lacking = (lacks: Lack, ...before: SessionFailure[]): Outcome => {
+    const failure = { kind: 'unsupported', at: 'ready', condemns: 'host', lacks, detail: 'no' } as const;
+    return { kind: 'failed', failure, attempts: [...before, failure].map((each) => ({ ...AT, failure: each })), unreplayable: false };
+  };
   const rejected = (condemns: 'message' | 'host', ...refusals: [Refusal, ...Refusal[]]) =>
     session({ kind: 'rejected', at: 'envelope', condemns, refusals });
   // biome-ignore format: a table is read as a table
@@ -53,7 +57,17 @@ test('every way in which a submission can end has its reply to the content', () 
     [failedWith({ kind: 'usage', detail: 'no' }), '554 5.3.5'],
     [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
     [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', reason: 'other', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'starttls', detail: 'no' }), '451 4.4.1'],
+    [lacking('size'), '552 5.3.4'],
+    [lacking('recipients'), '554 5.5.3'],
+    [lacking('domains'), '554 5.5.3'],
+    [lacking('partial'), '554 5.5.3'],
+    [lacking('smtputf8'), '553 5.6.7'],
+    [lacking('8bitmime'), '554 5.6.3'],
+    [lacking('dsn'), '554 5.3.3'],
+    // Another smart host may take it, when it can be reached.
+    [lacking('size', { kind: 'timeout', at: 'greeting', condemns: 'address', command: 'no' }), '451 4.4.1'],
+    [lacking('size', { kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'smtputf8', detail: 'no' }), '552 5.3.4'],
     [session({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no', isOurs: true }), '451 4.3.5'],
     [session({ kind: 'malformed', at: 'greeting', condemns: 'address', detail: 'no' }), '451 4.4.1'],
     [session({ kind: 'timeout', at: 'greeting', condemns: 'address', command: 'no' }), '451 4.4.1'],
@@ -221,7 +235,8 @@ test('the owner of the messages is idle, collects or sends, and answers no quest
       fullName: async () => '',
       charset: 'UTF-8',
       date: new Date(),
-      unique: '1xOWGK-000101-WE',
+      id: '1xOWGK-000101-WE',
+      unique: '1xOWGK-000101-WE.7abcDEF0',
       version: '0',
     };
     const { signal } = new AbortController();

@@ -110,7 +110,7 @@ load('the code that every run loads holds no package, and has not grown unnotice
     assert.ok(!textOf('main').includes(trace), `${trace} is in main`);
   // Each limit is in octets. Raise one only together with what it buys.
   const limits: Readonly<Record<string, number>> = {
-    main: 207.5 * 1024,
+    main: 208 * 1024,
     'config-toml': 15 * 1024,
     'transport-tls-tls': 24 * 1024,
   };

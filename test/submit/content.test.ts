@@ -57,7 +57,8 @@ async function compose(
     },
     charset,
     date: new Date(2026, 10, 22, 9, 5, 7),
-    unique: '1xOWGK-000101-WE',
+    id: '1xOWGK-000101-WE',
+    unique: '1xOWGK-000101-WE.7abcDEF0',
     version: '0',
   };
   const recipients = { operands: [], fromFields: false };
@@ -234,7 +235,7 @@ test('domains that are not ASCII are A-labels in the header section, also in an 
     const { messageId } = composedOf(
       await compose('From: a@b.example\n\nhello\n', { config: `hostname = "${hostname}"`, isHostGiven: true }),
     );
-    assert.equal(messageId, `<1xOWGK-000101-WE@${right}>`);
+    assert.equal(messageId, `<1xOWGK-000101-WE.7abcDEF0@${right}>`);
   }
 });
 

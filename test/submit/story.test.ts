@@ -68,7 +68,8 @@ function submissionOf(config: Config, input: Input, changes: Partial<Submission>
       fullName: async () => '',
       charset: 'UTF-8',
       date: DATE,
-      unique: '1xOWGK-000101-WE',
+      id: '1xOWGK-000101-WE',
+      unique: '1xOWGK-000101-WE.7abcDEF0',
       version: '0',
     },
     recipients: { operands: ['r1@there.example', 'r2@there.example'], fromFields: false },
@@ -282,7 +283,7 @@ test('an uncertain outcome names the Message-ID, also one of ours', () =>
   within(10_000, async () => {
     for (const [head, id] of [
       [HEAD, '<1@here.example>'],
-      ['Subject: x\n\n', '<1xOWGK-000101-WE@here.example>'],
+      ['Subject: x\n\n', '<1xOWGK-000101-WE.7abcDEF0@here.example>'],
     ] as const) {
       const { submitted, lines, server } = await submit({ script: { end: 'close' } }, pipeOf([head, LINE]));
       assert.equal(verdictOf(submitted.outcome), 'uncertain');

@@ -216,6 +216,18 @@ test('a certificate may be given, and a function may decide who logs in', () => 
   })();
 });
 
+test(
+  'a function of the test that throws where it chooses what is refused is told to the client',
+  withSink({}, async (host) => {
+    const address = () => {
+      throw new Error('it broke');
+    };
+    host.refuse('RCPT', '550 no', { address });
+    const heard = await talk(host, [HELLO, MAIL, RCPT, 'QUIT']);
+    assert.match(heard, /\r\n451 4\.3\.0 the test's own function failed: it broke\r\n221 /);
+  }),
+);
+
 test('LMTP over a unix socket answers for each recipient, and keeps those that were taken', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
   const socket = path.join(folder, 'lmtp');

@@ -9,6 +9,7 @@ import { CLEAN, type Ended } from '../../message/source.ts';
 import type { Reports } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
 import { chooseSockets } from '../../process/sockets.ts';
+import { identify } from '../../process/submitter.ts';
 import { printProblems } from '../../router/problem.ts';
 import type { Recipient } from '../../smtp/client/print.ts';
 import { never } from '../../smtp/parsed.ts';
@@ -20,7 +21,6 @@ import type { Parameter } from '../../smtp/server/parse.ts';
 import { latin1 } from '../../smtp/text.ts';
 import { chooseReversePath, domainsOf } from '../../submit/envelope.ts';
 import { type Interrupts, unlessAborted } from '../../submit/interrupts.ts';
-import { logId } from '../../submit/log.ts';
 import { type RoutingDialogue, routingDialogue } from '../../submit/routing-dialogue.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import { submitMessage } from '../../submit/story.ts';
@@ -214,7 +214,7 @@ function numberSubmitters(by: Submitter): () => Submitter {
   let latest = 0;
   return () => {
     latest = Math.max(Date.now(), latest + 1);
-    return { ...by, date: new Date(), unique: logId(new Date(latest), process.pid) };
+    return { ...by, date: new Date(), ...identify(new Date(latest)) };
   };
 }
 

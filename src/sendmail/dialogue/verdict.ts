@@ -2,7 +2,7 @@
 
 import { printProblem } from '../../router/problem.ts';
 import type { RoutingProblem } from '../../router/route.ts';
-import type { Refusal } from '../../smtp/client/outcome.ts';
+import type { Lack, Refusal } from '../../smtp/client/outcome.ts';
 import { atMost } from '../../smtp/line.ts';
 import { never } from '../../smtp/parsed.ts';
 import { digit, type Reply } from '../../smtp/reply.ts';
@@ -48,9 +48,21 @@ function addEnhanced({ enhanced, lines }: Reply): readonly string[] {
   return enhanced === null ? lines.map((line) => `2.0.0 ${line}`) : lines;
 }
 
+// biome-ignore format: a table is read as a table
+/** What the message needs of a smart host. A client that comes again with it fails again. RFC 3463 §3, RFC 6531 §3.5, RFC 8689 §4 */
+const NEEDS: Partial<Record<Lack, Status>> = {
+  size:             { code: 552, enhanced: '5.3.4' },
+  recipients:       { code: 554, enhanced: '5.5.3' },
+  domains:          { code: 554, enhanced: '5.5.3' },
+  partial:          { code: 554, enhanced: '5.5.3' },
+  smtputf8:         { code: 553, enhanced: '5.6.7' },
+  '8bitmime':       { code: 554, enhanced: '5.6.3' },
+  dsn:              { code: 554, enhanced: '5.3.3' },
+};
+
 function statusOf(outcome: Exclude<Outcome, { kind: 'discarded' }>): Status {
   if (outcome.kind === 'accepted') return statusOfRefusals(outcome.by.refusals);
-  const { failure } = outcome;
+  const { failure, attempts } = outcome;
   switch (failure.kind) {
     case 'route':
       return failure.deferred ? { code: 451, enhanced: '4.3.0' } : { code: 550, enhanced: '5.1.1' };
@@ -65,8 +77,12 @@ function statusOf(outcome: Exclude<Outcome, { kind: 'discarded' }>): Status {
     case 'rejected':
       // What a smart host refuses before MAIL is between it and this host.
       return failure.condemns === 'message' ? statusOfRefusals(failure.refusals) : { code: 451, enhanced: '4.4.0' };
-    case 'unsupported':
-      return { code: 451, enhanced: failure.isOurs ? '4.3.5' : '4.4.1' };
+    case 'unsupported': {
+      // Another smart host, which could not be asked, may have what this one lacks.
+      const isAsked = attempts.every(({ failure: each }) => each.kind === 'unsupported' && NEEDS[each.lacks] !== undefined);
+      const status = isAsked && !failure.isOurs ? NEEDS[failure.lacks] : undefined;
+      return status ?? { code: 451, enhanced: failure.isOurs ? '4.3.5' : '4.4.1' };
+    }
     case 'connect':
     case 'malformed':
     case 'timeout':

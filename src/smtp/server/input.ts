@@ -8,6 +8,7 @@ import type { Reply } from '../reply.ts';
 import { latin1 } from '../text.ts';
 import { type ContentReader, makeContentReader, makeContentSkipper, type Search } from './content.ts';
 import { greet, type Receiving, receive, type ServerAction, type ServerEvent, type ServerState } from './machine.ts';
+import { parseCommand } from './parse.ts';
 
 /** The driver does these, in order. */
 export type Performed =
@@ -45,6 +46,8 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   let from = 0;
   let text = '';
   let isLong = false;
+  /** The last command was AUTH. */
+  let isBehindAuth = false;
   let content: ContentReader = makeContentReader();
   let handed = 0;
   let left = 0;
@@ -89,11 +92,18 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
     const isBare = !text.endsWith('\r');
     const line = isBare ? text : text.slice(0, -1);
     const fault = isLong ? 'long' : isBare ? 'bare' : 'none';
-    perform({ do: 'heard', line: isLong ? '(a line too long to show)' : mask(state, line) });
+    perform({ do: 'heard', line: isLong ? '(a line too long to show)' : mask(line) });
     text = '';
     isLong = false;
     events.push({ type: 'line', line, fault });
     return end + 1;
+  }
+
+  /** Masks the responses of AUTH, also one in the command itself, and those that came along with an AUTH that was refused. */
+  function mask(line: string): string {
+    if (state.at === 'auth' || (isBehindAuth && parseCommand(line).verb === 'unknown')) return '****';
+    isBehindAuth = /^\s*AUTH\b/i.test(line);
+    return line.replace(/^(\s*AUTH\s+\S+\s+).+/i, '$1****');
   }
 
   function readData(chunk: Uint8Array): number {
@@ -181,9 +191,4 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
       return state;
     },
   };
-}
-
-/** Masks the responses of AUTH, also one in the command itself, because they are secrets. */
-function mask(state: ServerState, line: string): string {
-  return state.at === 'auth' ? '****' : line.replace(/^(\s*AUTH\s+\S+\s+).+/i, '$1****');
 }

@@ -913,6 +913,24 @@ scenario(
 );
 
 scenario(
+  'responses that came along with an AUTH that is refused are secrets, up to the next command',
+  OPEN,
+  `
+  ${HELLO}
+  C: AUTH LOGIN
+  S: 502 AUTH is not offered
+  C: bWU= => ****
+  S: 500 not a command of this server
+  C: U0VDUkVU => ****
+  S: 500 not a command of this server
+  C: NOOP
+  S: 250 nothing done
+  C: bWU=
+  S: 500 not a command of this server
+`,
+);
+
+scenario(
   'guessing passwords ends the session',
   { ...OPEN, mechanisms: ['PLAIN'], authInClear: true, faultLimit: 3 },
   String.raw`
