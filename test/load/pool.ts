@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type * as Library from '../../src/library/index.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
+import { freePort } from '../interop/support/daemon.ts';
 import { ACCEPTED, type Balance, balance, FAILED, GIVEN, UNCERTAIN } from './ledger.ts';
 import { DEATHS, forkServer, type Life, messageOf } from './server.ts';
 
@@ -54,18 +55,14 @@ const FILLERS = [1, 3, 20, 400].map((lines) => 'what a message is made of, line 
 const LONG = 97;
 const LONGEST = 'a long line of a message that is longer than what is read before anything connects\r\n'.repeat(1000);
 
-/**
- * Ports that the system gives to no client: a client that calls where nobody listens could be given the very port it calls, and would
- * talk with itself.
- */
-const portOf = (): number => 20_000 + Math.floor(Math.random() * 10_000);
-
 export async function runPool(plan: PoolPlan): Promise<PoolRun> {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-load-'));
   const ledger = path.join(folder, 'ledger');
   writeFileSync(ledger, '');
   const certificate = makeCertificate({ names: ['smart.example'], ips: ['127.0.0.1'] });
-  const server = keepServing({ ledger, key: certificate.key, cert: certificate.cert }, plan);
+  // None that the system gives to clients: one that calls where nobody listens could be given the very port it calls, and would talk with itself.
+  const wanted = await freePort();
+  const server = keepServing({ ledger, key: certificate.key, cert: certificate.cert }, wanted, plan);
   try {
     const port = await server.port;
     const url = `smtp://127.0.0.1:${port}`;
@@ -97,11 +94,10 @@ interface Serving {
 }
 
 /** Starts a server, and the next whenever one has died, at the same port. Each dies in another way. */
-function keepServing(facts: Pick<Life, 'ledger' | 'key' | 'cert'>, { dies }: PoolPlan): Serving {
+function keepServing(facts: Pick<Life, 'ledger' | 'key' | 'cert'>, wanted: number, { dies }: PoolPlan): Serving {
   let deaths = 0;
   let isOver = false;
   let child: ChildProcess;
-  const wanted = portOf();
   async function serve(): Promise<number> {
     const death = DEATHS[deaths % DEATHS.length] as Life['death'];
     const running = forkServer({ ...facts, port: wanted, death, after: 'messages' in dies ? dies.messages : null });

@@ -57,7 +57,7 @@ test('every way in which a submission can end has its reply to the content', () 
     [failedWith({ kind: 'usage', detail: 'no' }), '554 5.3.5'],
     [failedWith({ kind: 'config', details: ['no'] }), '554 5.3.5'],
     [session({ kind: 'connect', at: 'greeting', condemns: 'address', during: 'connect', reason: 'other', detail: 'no' }), '451 4.4.1'],
-    [session({ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'starttls', detail: 'no' }), '451 4.4.1'],
+    [session({ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'exchange', detail: 'no' }), '451 4.4.1'],
     [lacking('size'), '552 5.3.4'],
     [lacking('recipients'), '554 5.5.3'],
     [lacking('domains'), '554 5.5.3'],

@@ -290,7 +290,7 @@ test('one by one, recipients are routed as all at once, and a problem comes at o
   assert.deepEqual([problems, recipients.length], [[], 5]);
 });
 
-test('one by one, hosts in random order keep their order', async () => {
+test('one by one, hosts in random order are put in order once, so that all recipients agree', async () => {
   const hosts = ['a', 'b', 'c', 'd', 'e'].map((name) => host(name));
   const addresses = Array.from({ length: 20 }, (_, i) => `u${i}`);
   assert.ok((await oneByOne(addresses, { smarthosts: hosts, randomize: true })).every((told) => told.length === 0));
