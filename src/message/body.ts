@@ -4,7 +4,7 @@
  * server; whoever opens the body decides who may ask for the rest.
  */
 import { scanContent } from '../smtp/client/content.ts';
-import { LONGEST_CONTENT_LINE } from '../smtp/limits.ts';
+import { LONGEST_CONTENT_LINE, LONGEST_TIMER } from '../smtp/limits.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type AddOctets, addOctets, NO_OCTETS, type OctetSums } from './octet-sums.ts';
 import { type Ended, type Source, sourceOf } from './source.ts';
@@ -13,8 +13,6 @@ const LF = 10;
 const CR = 13;
 /** Octets that the window hands on at once; a pipe gives as many. */
 const SLICE = 64 * 1024;
-/** Milliseconds; a longer timer would ring at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** The facts that are known before anything connects. A body is `whole` if it ended within the window. */
 export interface BodyFacts {

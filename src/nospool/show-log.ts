@@ -40,9 +40,15 @@ const EXIM_LINE = /(?:^|\s)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (?:[+-]\d{4} )?(\w{6}-
 const JSON_LINE = /(?:^|\s)(\{"time":.*\})\s*$/;
 /** The text of the line that ends a message's entry. */
 const LAST_TEXT = /^(Completed$|Partial: |Failed: |Uncertain: |(?:U=\S+ P=\S+ )?not sent: )/;
-/** A line that syslog or the journal wrote for a program. One that holds no entry of ours is another program's. */
-const OTHERS =
-  /^(?:<\d+>1? ?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) (?!not sent: )\S+ (?:\w+\.\w+ )?[^\s:[\]]+(?:\[\d+\])?: /;
+/** How syslog writes the time: `Nov 22 16:01:04`, or `2026-11-22T16:01:04.123456+00:00`. */
+const SYSLOG_TIME = /(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+)/.source;
+/** The program that wrote: `nospool[77]: `, behind facility and severity where syslog shows them: `mail.info cron: `. */
+const SYSLOG_PROGRAM = /(?:\w+\.\w+ )?[^\s:[\]]+(?:\[\d+\])?: /.source;
+/**
+ * A line that syslog or the journal wrote for a program: priority, time, host, program. One that holds no entry of ours is another
+ * program's. The shell script of `nospool install` writes `time not sent: `, where a host would stand.
+ */
+const OTHERS = new RegExp(`^(?:<\\d+>1? ?)?${SYSLOG_TIME} (?!not sent: )\\S+ ${SYSLOG_PROGRAM}`);
 /** Entries that may wait for their last line. Those of runs that were killed never get one. */
 const MOST_OPEN = 10_000;
 /** How many entries are shown where neither words nor --last are given. */

@@ -1,6 +1,6 @@
 /**
  * How long a line, a name or an answer may be: the limits of RFC 5321 and its neighbours, and ours where we bear more than
- * they ask. Lengths are octets without CRLF. Knows no text.
+ * they ask. Lengths are octets without CRLF, where nothing else is said. Knows no text.
  */
 
 /** A line of content. RFC 5321 §4.5.3.1.6 and RFC 5322 §2.1.1: 1,000 octets with CRLF. */
@@ -27,3 +27,6 @@ export const LONGEST_CHALLENGE = 9216;
 export const LONGEST_ADDRESS = 1000;
 /** A domain. RFC 5321 §4.5.3.1.2 */
 export const LONGEST_DOMAIN = 255;
+
+/** A timer of JavaScript, in milliseconds: for longer it would ring at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;

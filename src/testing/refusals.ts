@@ -13,7 +13,7 @@ export interface RefusalScope {
   readonly address?: string | ((address: string) => boolean);
 }
 
-interface Refusal {
+interface PlannedRefusal {
   readonly at: RefusalPoint;
   readonly reply: Reply;
   readonly isFor: (address: string) => boolean;
@@ -39,7 +39,7 @@ export function makeRefusals(): {
   find(at: RefusalPoint, address: string): Reply | null;
   clear(): void;
 } {
-  let refusals: Refusal[] = [];
+  let refusals: PlannedRefusal[] = [];
   return {
     add(at, reply, scope) {
       const { times = Number.POSITIVE_INFINITY, address } = typeof scope === 'number' ? { times: scope } : scope;

@@ -10,7 +10,7 @@ import { type OwnerQuestion, RECEIVING, type Receiving, type ServerVisit, USUAL_
 import type { Parameter } from '../smtp/server/parse.ts';
 import { printable } from '../smtp/text.ts';
 import { listen } from '../transport/listen.ts';
-import type { ServedClient, SessionOwner, Verdict } from '../transport/serve.ts';
+import type { OwnerVerdict, ServedClient, SessionOwner } from '../transport/serve.ts';
 import { makeCertificate } from '../transport/tls/certificate.ts';
 import { makeRefusals, type RefusalPoint, type RefusalScope, replyToThrown } from './refusals.ts';
 
@@ -171,7 +171,7 @@ export async function sink(options: SinkOptions = {}): Promise<SmtpSink> {
       client.hangUp();
     }
 
-    function judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict> {
+    function judge(question: OwnerQuestion, visit: ServerVisit): OwnerVerdict | Promise<OwnerVerdict> {
       const point = REFUSAL_POINTS[question.about];
       if (point === 'GREETING' || point === 'END') hangUpAt(point);
       if (isOver) return new Promise(() => {});
@@ -200,7 +200,7 @@ export async function sink(options: SinkOptions = {}): Promise<SmtpSink> {
       }
     }
 
-    async function login(user: string, password: string): Promise<Verdict> {
+    async function login(user: string, password: string): Promise<OwnerVerdict> {
       const { auth } = options;
       try {
         const isKnown = typeof auth === 'function' ? await auth(user, password) : auth?.user === user && auth.password === password;
@@ -226,7 +226,7 @@ export async function sink(options: SinkOptions = {}): Promise<SmtpSink> {
     }
 
     /** LMTP: each recipient has an answer of its own. RFC 2033 §4.2 */
-    function takeForEach(visit: ServerVisit): Verdict {
+    function takeForEach(visit: ServerVisit): OwnerVerdict {
       const answers = to.map(({ address }): Reply | null => refusals.find('END', address));
       const taken = to.filter((_, i) => answers[i] === null);
       if (taken.length > 0) take(visit, taken);

@@ -3,8 +3,7 @@
  * in its socket. Knows neither what is waited for nor what is late.
  */
 
-/** Milliseconds. A timer for longer would ring at once. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
+import { LONGEST_TIMER } from '../smtp/limits.ts';
 
 /** Milliseconds on a clock that nobody sets. The global `performance` would do, but costs a start nine modules of Node. */
 export const now = (): number => process.uptime() * 1000;

@@ -2,7 +2,8 @@
  * The time within which a session must go on. It is set anew with each step, and begins again while octets move. It rings only
  * after what arrived in time was read. Knows neither what is waited for nor what follows.
  */
-import { LONGEST_TIMER, now, untilRead } from './clock.ts';
+import { LONGEST_TIMER } from '../smtp/limits.ts';
+import { now, untilRead } from './clock.ts';
 
 /** How often the deadline looks at octets that are on their way, within the time that they have. */
 const LOOKS = 4;

@@ -20,11 +20,11 @@ export interface Destination {
 /** Octets to say, and a function that reads everything that was heard since. */
 export interface ProxyStep {
   readonly say: string;
-  readonly hear: (heard: string) => Heard;
+  readonly hear: (heard: string) => ProxyAnswer;
 }
 
 /** `open`: the tunnel is open, and so many octets were the proxy's; the octets behind them come through the tunnel. */
-type Heard =
+type ProxyAnswer =
   | { readonly is: 'partial' }
   | { readonly is: 'next'; readonly step: ProxyStep }
   | { readonly is: 'open'; readonly octets: number }
@@ -35,7 +35,7 @@ interface Refused {
   readonly reason: ConnectReason;
 }
 
-const PARTIAL: Heard = { is: 'partial' };
+const PARTIAL: ProxyAnswer = { is: 'partial' };
 const fail = (detail: string, reason: ConnectReason = 'other'): Refused => ({ is: 'failed', detail, reason });
 
 /** Returns the first step; fails if this kind of proxy cannot be told what must be said. */
@@ -111,7 +111,7 @@ function socksAddress({ host, port }: Destination): string {
   return `${octet(3, host.length)}${host}${tail}`;
 }
 
-function socksReply(heard: string, to: Destination): Heard {
+function socksReply(heard: string, to: Destination): ProxyAnswer {
   if (heard !== '' && heard.charCodeAt(0) !== 5) return failNoSocks(heard);
   if (heard.length < 2) return PARTIAL;
   const code = heard.charCodeAt(1);
@@ -142,7 +142,7 @@ function connectMethod(to: Destination, user: string, password: string): ProxySt
   return { say: `CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n${credentials}\r\n`, hear: (heard) => httpReply(heard, to, user) };
 }
 
-function httpReply(heard: string, to: Destination, user: string, before = 0): Heard {
+function httpReply(heard: string, to: Destination, user: string, before = 0): ProxyAnswer {
   const reply = heard.slice(before);
   const start = 'HTTP/1.';
   if (!reply.startsWith(start.slice(0, reply.length))) return fail(`what answers is not an HTTP proxy: it says "${printable(reply, 40)}"`);

@@ -12,11 +12,11 @@ import type { OwnerQuestion, Receiving, ServerVisit } from '../smtp/server/machi
 import { now } from './clock.ts';
 
 /** The owner's answer: null is yes; `each` is for the content in LMTP, one reply for each recipient accepted. */
-export type Verdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
+export type OwnerVerdict = Reply | null | { readonly reply: Reply | null; readonly each: readonly Reply[] };
 
 /** The part of the owner for one client. A promise that rejects is a bug. */
 export interface SessionOwner {
-  judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict>;
+  judge(question: OwnerQuestion, visit: ServerVisit): OwnerVerdict | Promise<OwnerVerdict>;
   /** Takes octets of the content, which stay valid. While its promise is pending nothing more is read from the client. */
   content?(octets: Uint8Array): void | Promise<void>;
   /** Hears that the transaction is over without a verdict. */
@@ -131,7 +131,7 @@ export function converse(
     }
   }
 
-  function answer(verdict: Verdict): void {
+  function answer(verdict: OwnerVerdict): void {
     const { reply, each } = verdict !== null && 'each' in verdict ? verdict : { reply: verdict, each: [] };
     settle(() => reception.answer(reply, each));
   }

@@ -13,7 +13,7 @@ import { printPath } from '../../src/smtp/path.ts';
 import { type OwnerQuestion, RECEIVING, type Receiving, USUAL_EXTENSIONS } from '../../src/smtp/server/machine.ts';
 import type { Parameter } from '../../src/smtp/server/parse.ts';
 import { type Listener, listen } from '../../src/transport/listen.ts';
-import type { Verdict } from '../../src/transport/serve.ts';
+import type { OwnerVerdict } from '../../src/transport/serve.ts';
 
 /** The runtime of the command: this Node, or the Bun that TEST_COMMAND_RUNTIME names, which is told to read no file of the folder it is called in. */
 const bun = process.env.TEST_COMMAND_RUNTIME;
@@ -143,7 +143,7 @@ export interface SmartHost {
 }
 
 /** Refuses, delays or takes; null takes. */
-export type Judge = (question: OwnerQuestion, host: SmartHost) => Verdict | Promise<Verdict>;
+export type Judge = (question: OwnerQuestion, host: SmartHost) => OwnerVerdict | Promise<OwnerVerdict>;
 
 const judgeNothing: Judge = () => null;
 

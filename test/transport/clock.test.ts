@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { suite } from 'uvu';
-import { alarm, LONGEST_TIMER } from '../../src/transport/clock.ts';
+import { LONGEST_TIMER } from '../../src/smtp/limits.ts';
+import { alarm } from '../../src/transport/clock.ts';
 import { VirtualTime } from '../faults/support/worlds/time.ts';
 import { within } from '../support/within.ts';
 

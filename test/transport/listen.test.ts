@@ -11,7 +11,7 @@ import { suite } from 'uvu';
 import { makeReply } from '../../src/smtp/server/answers.ts';
 import { type OwnerQuestion, RECEIVING } from '../../src/smtp/server/machine.ts';
 import { explainListenError, type Listener, type ListenOptions, listen } from '../../src/transport/listen.ts';
-import type { SessionOwner, Verdict } from '../../src/transport/serve.ts';
+import type { OwnerVerdict, SessionOwner } from '../../src/transport/serve.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { within } from '../support/within.ts';
 
@@ -28,7 +28,7 @@ interface Seen {
   closed: number;
 }
 
-type Judge = (question: OwnerQuestion) => Verdict | Promise<Verdict>;
+type Judge = (question: OwnerQuestion) => OwnerVerdict | Promise<OwnerVerdict>;
 
 /** Listens, runs `work`, closes; the owner says yes unless `judge` says otherwise. */
 async function served(

@@ -12,7 +12,7 @@ import { makeReply } from '../../smtp/server/answers.ts';
 import type { OwnerQuestion, ServerVisit } from '../../smtp/server/machine.ts';
 import { printable, textOf } from '../../smtp/text.ts';
 import { type Listener, type ListenOptions, listen } from '../../transport/listen.ts';
-import type { ServedClient, SessionOwner, Verdict } from '../../transport/serve.ts';
+import type { OwnerVerdict, ServedClient, SessionOwner } from '../../transport/serve.ts';
 import { makeCertificate } from '../../transport/tls/certificate.ts';
 import { countDiscarded, printDiscarded } from './discarded.ts';
 import { type MessageFile, openMessageFile } from './message-file.ts';
@@ -126,7 +126,7 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
     clients++;
     let message: SinkMessage | null = null;
 
-    function judge(question: OwnerQuestion, visit: ServerVisit): Verdict | Promise<Verdict> {
+    function judge(question: OwnerQuestion, visit: ServerVisit): OwnerVerdict | Promise<OwnerVerdict> {
       const refusal = refusals.find(({ about }) => about === question.about);
       switch (question.about) {
         case 'connection':
@@ -153,7 +153,7 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
       }
     }
 
-    async function openFile(current: SinkMessage): Promise<Verdict> {
+    async function openFile(current: SinkMessage): Promise<OwnerVerdict> {
       stored++;
       try {
         current.file = await openMessageFile(options.store, stored);
@@ -175,10 +175,10 @@ function openDesk(options: SinkOptions, { refusals }: SinkRules, output: SinkOut
       return message.file?.write(octets);
     }
 
-    function take(visit: ServerVisit, octets: number): Verdict | Promise<Verdict> {
+    function take(visit: ServerVisit, octets: number): OwnerVerdict | Promise<OwnerVerdict> {
       const current = message as SinkMessage;
       message = null;
-      const accept = (): Verdict => {
+      const accept = (): OwnerVerdict => {
         accepted++;
         if (options.discard) discarded.add(octets, current.begun);
         else show({ ...current, octets }, visit);

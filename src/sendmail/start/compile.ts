@@ -157,8 +157,10 @@ function compileForNode(): void {
     const { letter, calls } = writeCalls(folder, host);
     const seen = withoutConfiguration();
     const { exit } = process;
+    // All messages go out of this one process, because V8 keeps the code that a process has run. The program ends the process behind each
+    // message, so `process.exit` begins with the next one; behind the last, or the first that fails, it ends the process, and then
+    // what has run is kept, the end included. A later message that fails costs no more than what it would have run.
     const run = ([words, ...others]: readonly (readonly string[])[], sent = 0): void => {
-      // The program ends the process behind each message; what it does at the end is kept, too, and what one message ran without the other.
       process.exit = (() => {
         process.exit = exit;
         if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep), sent > 0 ? 0 : process.exitCode);
