@@ -6,6 +6,7 @@ import { follow, unlessAborted } from '../submit/interrupts.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
 import { Deadline } from '../transport/deadline.ts';
+import { Ceiling } from './ceiling.ts';
 import { openClient, type SessionClient } from './client.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent, unlessBug } from './content.ts';
 import { type Envelope, parseEnvelope } from './envelope.ts';
@@ -19,9 +20,6 @@ import { type Host, parseServers, type Server } from './server.ts';
 
 /** Messages that a session has at a time where the next goes along with the one before it. */
 const DEPTH = 2;
-/** Milliseconds without a new attempt to open a session, after one has failed. While others serve they double with each attempt, up to REST. */
-const PAUSE = 1000;
-
 /** Milliseconds in which a server that failed comes behind the others: they get the next messages, and nobody waits for its time-outs. */
 const REST = 60_000;
 
@@ -72,11 +70,7 @@ export class Pool implements AsyncDisposable {
   readonly #hopes = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
   readonly #leaving = new Set<SessionClient>();
-  /** Sessions that there were when another could not be opened; and when that was, or when it was last tried. */
-  #ceiling = Number.POSITIVE_INFINITY;
-  #refusedAt = 0;
-  /** Milliseconds after which it is tried again while others serve. */
-  #pause = PAUSE;
+  readonly #ceiling = new Ceiling();
   /** When the last messages began, as many as the rate allows. */
   readonly #begun: number[] = [];
   #clock: () => void = () => {};
@@ -207,18 +201,15 @@ export class Pool implements AsyncDisposable {
     const wanted = Math.min(this.#limits.connections - there, Math.min(this.#waiting.length, this.#allowance) - this.#opening);
     if (wanted <= 0) return;
     this.#resume();
-    const welcome = Math.min(wanted, this.#ceiling - there);
+    const welcome = Math.min(wanted, this.#ceiling.above(there));
     for (let i = 0; i < welcome; i++) this.#open();
     if (welcome > 0) return;
-    // The server had no room for more. One session asks whether it has now.
-    const now = performance.now();
-    const pause = this.#refusedAt + (this.#lines.size > 0 ? this.#pause : PAUSE) - now;
+    const pause = this.#ceiling.untilAsked(this.#lines.size > 0);
     if (pause > 0) {
       this.#resume = alarm(pause, () => this.#dispatch());
       return;
     }
-    this.#refusedAt = now;
-    this.#pause = Math.min(2 * this.#pause, REST);
+    this.#ceiling.ask();
     this.#open();
   }
 
@@ -270,15 +261,13 @@ export class Pool implements AsyncDisposable {
       const clock = new Deadline(() => this.#close(line));
       const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, isNew: true, clock };
       this.#lines.add(line);
-      if (this.#lines.size > this.#ceiling) this.#ceiling = Number.POSITIVE_INFINITY;
+      this.#ceiling.pass(this.#lines.size);
       void client.ended().then(() => this.#drop(line));
       this.#dispatch();
       if (line.busy === 0) this.#wait(line);
       return;
     }
-    this.#refusedAt = performance.now();
-    if (this.#ceiling === Number.POSITIVE_INFINITY) this.#pause = PAUSE;
-    this.#ceiling = this.#lines.size + this.#leaving.size;
+    this.#ceiling.find(this.#lines.size + this.#leaving.size);
     void this.#tellNone(before, { kind: 'failed', failure: failure as Failure, attempts });
   }
 
