@@ -3,7 +3,6 @@
 /** Sentences of the engine name keys of nospool.toml(5), which an author of a program has never seen. */
 const REPHRASED: readonly (readonly [RegExp, string])[] = [
   [/set allow_plaintext = true in \[auth\]/g, 'set auth.allowPlaintext: true'],
-  [/, and lmtp_partial is not set/g, ': send to one, or set recipients: "any"'],
   [/set lmtp_partial = true, which gives up all or none/g, 'set recipients: "any"'],
   [/eight_bit = "(\w+)"/g, 'withoutEightBit: "$1"'],
   [/\bdsn = "require"/g, 'dsn: "require"'],
@@ -18,8 +17,6 @@ const REPHRASED: readonly (readonly [RegExp, string])[] = [
   [/set mode = "required" in \[tls\]/g, 'set tls.mode: "required"'],
   [/write \[auth\]/g, 'give auth: { user, password }'],
   [/write mechanisms = \["([\w-]+)"\] in \[auth\]/g, 'set auth.mechanisms: ["$1"]'],
-  [/\bcredentials are configured/g, 'credentials are given'],
-  [/^hostname "/g, 'hello "'],
 ];
 
 export const rephrase = (sentence: string): string => REPHRASED.reduce((text, [key, name]) => text.replace(key, name), sentence);

@@ -9,6 +9,7 @@ import type { Refusal, SessionFailure } from '../smtp/client/outcome.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import { printable, utf8 } from '../smtp/text.ts';
 import type { Endpoint } from '../transport/lookup/target.ts';
+import { AGAINST_SPLIT } from './outcome.ts';
 
 /** The facts of a session on which advice rests. */
 export interface Known {
@@ -16,7 +17,7 @@ export interface Known {
   readonly endpoint: Endpoint;
   /** The smart host runs on this very host. */
   readonly isOwn: boolean;
-  /** Mechanisms that the server offered when one was chosen. */
+  /** Mechanisms that the server offered when one was to be chosen. */
   readonly offered: ReadonlySet<string>;
   /** The mechanism that was chosen; '' before. */
   readonly mechanism: string;
@@ -52,7 +53,14 @@ function hintFor(failure: SessionFailure, known: Known): string | null {
   }
   if (kind !== 'unsupported') return null;
   if (host.ignoreExtensions) return `ignore_extensions makes this count as not offered: ${host.ignoreExtensions.join(', ')}`;
-  if (failure.lacks === 'auth') return aboutClear(known);
+  const { lacks } = failure;
+  if (lacks === 'auth') return aboutClear(known);
+  if (lacks === 'tls') return 'use TLS, or set allow_plaintext = true in [auth]';
+  if (lacks === 'mechanism') return host.auth && aboutSecret(host.auth, known);
+  if (lacks === 'partial') return AGAINST_SPLIT;
+  // Before the content: what cannot be converted says so itself.
+  if (at === 'ready' && (lacks === '8bitmime' || lacks === 'dsn'))
+    return `${lacks === 'dsn' ? 'dsn = "require"' : 'eight_bit = "refuse"'} is what asks for that`;
   // A lack of STARTTLS is the only one that rules out no more than the address.
   return at === 'hello' && condemns === 'address' ? aboutLoopback(known) : null;
 }
@@ -128,6 +136,16 @@ function aboutRefusal({ user, secret, isToken, mechanisms }: AuthPolicy, { offer
   }
   if (tokens.length > 0) parts.push(`it takes tokens, too (${tokens.join(', ')}): with one, write token_file or token_command`);
   return parts.join('; ');
+}
+
+/** The other kind of secret, where the server takes that one only. */
+function aboutSecret({ secret, isToken, mechanisms }: AuthPolicy, { offered }: Known): string | null {
+  const takes = (names: readonly string[]): boolean => names.some((name) => offered.has(name));
+  if (mechanisms.length > 0) return 'auth.mechanisms says what is allowed';
+  if (secret.from === 'none' || takes(FOR_TOKENS) === takes(FOR_PASSWORDS) || takes(FOR_TOKENS) === isToken) return null;
+  return isToken
+    ? 'it takes passwords only: write password_file or password_command in place of the token'
+    : 'it takes tokens only: write token_file, token_command or token_env in place of the password';
 }
 
 const isOneOf = (names: readonly string[], name: string): boolean => names.includes(name);

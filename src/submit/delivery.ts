@@ -6,6 +6,7 @@ import type { Source } from '../message/source.ts';
 import { isLmtp, type Smarthost } from '../router/smarthost.ts';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Transaction } from '../smtp/client/print.ts';
+import { WOULD_SPLIT } from '../smtp/client/session.ts';
 import { parsed } from '../smtp/parsed.ts';
 import { abortReason, whenAborted } from '../transport/abort.ts';
 import { alarm } from '../transport/clock.ts';
@@ -15,7 +16,7 @@ import type { Names } from '../transport/lookup/question.ts';
 import type { Endpoint, Target } from '../transport/lookup/target.ts';
 import { guardObserver } from '../transport/observer.ts';
 import { type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
-import { type Acceptance, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
+import { type Acceptance, AGAINST_SPLIT, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
 import { type Dial, openSession, type SessionOptions } from './session.ts';
 
 export interface Delivery {
@@ -75,13 +76,7 @@ async function tryHosts(run: Run): Promise<Outcome> {
 }
 
 /** This is known before anything is asked of the server. The machine says the same to programs that open a session themselves. */
-const WOULD_SPLIT: SessionFailure = {
-  kind: 'unsupported',
-  at: 'ready',
-  condemns: 'message',
-  lacks: 'partial',
-  detail: 'LMTP gives every recipient a verdict of its own: send to one, or set lmtp_partial = true, which gives up all or none',
-};
+const SPLIT: SessionFailure = { kind: 'unsupported', at: 'ready', condemns: 'message', ...WOULD_SPLIT, hint: AGAINST_SPLIT };
 
 const NO_HOST = 'no smart host is configured: set smarthosts';
 
@@ -90,7 +85,7 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
   const { timeouts, observer } = run.options;
   const { signal } = run.interrupts;
   if (isLmtp(host) && run.delivery.transaction.recipients.length > 1 && run.options.partial === 'never') {
-    run.attempts.push({ host, name: host.host, endpoint: null, failure: WOULD_SPLIT });
+    run.attempts.push({ host, name: host.host, endpoint: null, failure: SPLIT });
     return endFailed(run, false);
   }
   observer?.resolving?.();

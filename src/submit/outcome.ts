@@ -92,6 +92,9 @@ export function printServer({ host, name, endpoint }: Pick<Attempt, 'host' | 'na
   return name === endpoint.address ? `[${endpoint.address}]${port}` : `${name} [${endpoint.address}]${port}`;
 }
 
+/** What to do where a message would be split. */
+export const AGAINST_SPLIT = 'send to one, or set lmtp_partial = true, which gives up all or none';
+
 /** Prints one sentence for each refusal, else one for the failure; then the hint, if there is one. */
 export function printFailure(failure: Failure): readonly string[] {
   const reasons = printReasons(failure);

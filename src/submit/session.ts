@@ -375,7 +375,7 @@ function remember(choose: Plan['authenticate'], tell: (name: string, among: Read
   if (choose === null) return null;
   return (offered, secured) => {
     const chosen = choose(offered, secured);
-    if (chosen.ok) tell(chosen.value.name, offered);
+    tell(chosen.ok ? chosen.value.name : '', offered);
     return chosen;
   };
 }

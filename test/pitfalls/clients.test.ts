@@ -704,7 +704,7 @@ pitfall(53, 'the argument of EHLO: a domain or an address literal, never what is
       assert.match(heard(host)[0] ?? '', expected);
     });
   await served({}, async (host) => {
-    assertFailed(await send([hostAt(host.port)], { hello: 'a\r\nMAIL FROM:<>' }), /is neither a domain nor an address literal$/);
+    assertFailed(await send([hostAt(host.port)], { hello: 'a\r\nMAIL FROM:<>' }), /: it is neither a domain nor an address literal$/);
     assert.deepEqual(heard(host), []);
   });
   // A socket that is open for both families says IPv4 addresses in the form of IPv6.

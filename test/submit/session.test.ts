@@ -334,7 +334,7 @@ test('W4: a hello with a control character is refused before anything is said', 
     );
     const heard = server.sessions.flat();
     await server.stop();
-    assert.match(sentences(outcome), /is neither a domain nor an address literal$/);
+    assert.match(sentences(outcome), /: it is neither a domain nor an address literal$/);
     assert.deepEqual(heard, []);
   }));
 

@@ -68,7 +68,7 @@ const BLANK = /\s/;
 export function helloCommand(verb: 'EHLO' | 'HELO' | 'LHLO', name: string): Parsed<string> {
   return isAscii(name) && isDomain(name)
     ? parsed(`${verb} ${name}`)
-    : unparsed(`hostname "${name}" is neither a domain nor an address literal`);
+    : unparsed(`"${name}" cannot be said in ${verb}: it is neither a domain nor an address literal`);
 }
 
 /** Keeps printable octets except "+" and "=", and writes all others as "+HH". RFC 3461 §4 */
@@ -90,8 +90,8 @@ const NEEDS: readonly Need[] = [
   ['SMTPUTF8', 'an address is not ASCII', ({ smtputf8 }) => smtputf8],
   ['BINARYMIME', 'the content is binary', ({ binary }) => binary === true],
   ['CHUNKING', 'the content is binary', ({ binary }) => binary === true],
-  ['8BITMIME', 'the content is 8-bit and eight_bit = "refuse"', ({ eightBit, withoutEightBit }) => eightBit === 'some' && withoutEightBit === 'refuse'],
-  ['DSN', 'delivery status notifications were asked for and dsn = "require"', (transaction) => transaction.dsn === 'require' && asksDsn(transaction)],
+  ['8BITMIME', 'the content is 8-bit, and is not to be converted', ({ eightBit, withoutEightBit }) => eightBit === 'some' && withoutEightBit === 'refuse'],
+  ['DSN', 'delivery status notifications are required', (transaction) => transaction.dsn === 'require' && asksDsn(transaction)],
 ];
 
 // biome-ignore format: a table is read as a table

@@ -412,7 +412,7 @@ function afterHello(plan: Plan, ending: Ending, state: In<'hello'>, reply: Reply
   const channel: Channel = { secured, authenticated: false, extensions };
   if (!secured && plan.tls !== 'off' && offers(extensions, 'STARTTLS')) return [{ at: 'starttls', channel }, send('STARTTLS')];
   if (!secured && plan.tls === 'required')
-    return failLacking(ending, state, 'address', 'starttls', 'the server does not offer STARTTLS, and tls.mode is "required"');
+    return failLacking(ending, state, 'address', 'starttls', 'the server does not offer STARTTLS, and TLS is required');
   return plan.authenticate === null ? awaitTransaction(channel) : authenticate(ending, state, channel, plan.authenticate);
 }
 
@@ -474,9 +474,10 @@ const checked = (failure: SessionFailure | null): Action => ({ do: 'checked', fa
 
 /* ---- envelope ---- */
 
-const WOULD_SPLIT: Unmet = {
+/** RFC 2033 §4.2 */
+export const WOULD_SPLIT: Unmet = {
   lacks: 'partial',
-  detail: 'LMTP gives every recipient a verdict of its own, and lmtp_partial is not set',
+  detail: 'LMTP gives every recipient a verdict of its own, which is not all or none',
 };
 
 function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {

@@ -63,12 +63,9 @@ export function chooseMechanism(
   channel: AuthChannel,
   hashes: Hashes,
 ): Choice {
-  if (offered.size === 0) return unparsed('the server offers no authentication here, and credentials are configured');
+  if (offered.size === 0) return unparsed('the server offers no authentication here, and there are credentials');
   if (!channel.secured && !channel.loopback && !policy.allowPlaintext)
-    return {
-      ...unparsed('the connection is not encrypted, so no credentials are sent; use TLS, or set allow_plaintext = true in [auth]'),
-      lacks: 'tls',
-    };
+    return { ...unparsed('the connection is not encrypted, so no credentials are sent'), lacks: 'tls' };
   const fault = credentialFault(credentials);
   if (fault !== null) return unusable(fault);
   if (credentials.kind === 'none' && policy.mechanisms.length === 0 && !credentials.clientCertificate)
@@ -82,21 +79,11 @@ export function chooseMechanism(
   }
   if (reasons.length > 0) return unparsed(reasons.join('; '));
   const [has, wants] = [printable([...offered].join(' '), 200), wanted.join(' ')];
-  const why = policy.mechanisms.length > 0 ? 'auth.mechanisms allows' : 'the credentials fit';
-  return unparsed(`the server offers ${has}, and ${why} ${wants}${otherSecret(offered, credentials)}`);
+  const why = policy.mechanisms.length > 0 ? `only ${wants} is allowed` : `the credentials fit ${wants}`;
+  return unparsed(`the server offers ${has}, and ${why}`);
 }
 
 const unusable = (detail: string): Choice => ({ ...unparsed(detail), lacks: 'credentials' });
-
-/** Names the other kind of secret, where the server takes that one only. */
-function otherSecret(offered: ReadonlySet<string>, { kind }: Credentials): string {
-  const takes = (names: readonly string[]): boolean => names.some((name) => offered.has(name));
-  if (kind === 'password' && takes(FOR_TOKENS) && !takes(FOR_PASSWORDS))
-    return '; it takes tokens only: write token_file, token_command or token_env in place of the password';
-  if (kind === 'token' && takes(FOR_PASSWORDS) && !takes(FOR_TOKENS))
-    return '; it takes passwords only: write password_file or password_command in place of the token';
-  return '';
-}
 
 function mechanismsFor({ kind }: Credentials): readonly MechanismName[] {
   if (kind === 'token') return FOR_TOKENS;
@@ -137,7 +124,7 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
     case 'EXTERNAL':
       return (channel.secured && credentials.clientCertificate) || channel.loopback
         ? parsed(external(user))
-        : unparsed('EXTERNAL needs a client certificate (tls.certificate) and TLS');
+        : unparsed('EXTERNAL needs a client certificate and TLS');
     default:
       return unparsed(`the mechanism ${printable(utf8(name), 40)} is not known`);
   }

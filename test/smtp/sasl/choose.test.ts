@@ -69,25 +69,17 @@ test('a token is no password, a password no token, unless mechanisms are configu
   assert.equal(choose('PLAIN XOAUTH2', token, only('PLAIN'), tls), 'PLAIN');
 });
 
-test('V7: the sentence names the kind of secret that the server takes instead', () => {
-  assert.match(
-    choose('XOAUTH2', password, any, tls),
-    /; it takes tokens only: write token_file, token_command or token_env in place of the password$/,
-  );
-  assert.match(
-    choose('PLAIN LOGIN', token, any, tls),
-    /; it takes passwords only: write password_file or password_command in place of the token$/,
-  );
+test('the sentence names what would fit', () => {
   assert.match(choose('GSSAPI', password, any, tls), /and the credentials fit [A-Z0-9 -]+$/);
   assert.match(choose('GSSAPI', token, any, tls), /and the credentials fit OAUTHBEARER XOAUTH2$/);
-  assert.match(choose('PLAIN XOAUTH2', password, only('LOGIN'), tls), /auth\.mechanisms allows LOGIN$/);
-  assert.match(choose('XOAUTH2 LOGIN', token, only('OAUTHBEARER'), tls), /auth\.mechanisms allows OAUTHBEARER$/);
+  assert.match(choose('PLAIN XOAUTH2', password, only('LOGIN'), tls), /and only LOGIN is allowed$/);
+  assert.match(choose('XOAUTH2 LOGIN', token, only('OAUTHBEARER'), tls), /and only OAUTHBEARER is allowed$/);
 });
 
 test('hostile case 11: a configured list restricts, in its own order', () => {
   assert.match(
     choose('LOGIN PLAIN', password, only('SCRAM-SHA-256'), tls),
-    /^- the server offers LOGIN PLAIN, and auth.mechanisms allows SCRAM-SHA-256$/,
+    /^- the server offers LOGIN PLAIN, and only SCRAM-SHA-256 is allowed$/,
   );
   assert.equal(choose(FULL, password, only('LOGIN', 'SCRAM-SHA-256'), tls), 'LOGIN');
   assert.equal(choose('PLAIN SCRAM-SHA-256', password, only('LOGIN', 'SCRAM-SHA-256'), tls), 'SCRAM-SHA-256');
@@ -112,7 +104,7 @@ test('pitfall 62: words are compared whole, as EHLO announced them', () => {
 test('hostile case 10: no credentials over a channel that others can read', () => {
   for (const name of MECHANISMS) {
     const credentials = { ...password, clientCertificate: true };
-    assert.match(choose(FULL, credentials, only(name), clear), /^- the connection is not encrypted.*allow_plaintext/, name);
+    assert.match(choose(FULL, credentials, only(name), clear), /^- the connection is not encrypted, so no credentials are sent$/, name);
   }
   const allowed: MechanismPolicy = { mechanisms: [], allowPlaintext: true };
   assert.equal(choose('PLAIN LOGIN', password, allowed, clear), 'PLAIN');
