@@ -1,6 +1,7 @@
 /** Files that are written whole, and the folders above them. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import fs, { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { makeFoldersAbove, writeWhole } from '../../src/nospool/write-files.ts';
@@ -16,6 +17,42 @@ test('what a run that was killed has left beside a file is no hindrance', () => 
   assert.equal(readFileSync(path.join(folder, 'f'), 'utf8'), 'whole');
   assert.deepEqual(readdirSync(folder).sort(), [...left, 'f']);
   assert.throws(() => writeWhole(path.join(folder, 'none/f'), '', 0o600), { code: 'ENOENT', path: path.join(folder, 'none/f') });
+});
+
+/** Runs `work` while these calls of the system fail, each with a code of its own. */
+function whileFailing(codes: Readonly<Record<string, string>>, work: () => void): void {
+  const before = Object.fromEntries(Object.keys(codes).map((name) => [name, fs[name as 'fsyncSync']]));
+  const failing = Object.entries(codes).map(([name, code]) => [
+    name,
+    () => {
+      throw Object.assign(new Error(code), { code });
+    },
+  ]);
+  try {
+    Object.assign(fs, Object.fromEntries(failing));
+    syncBuiltinESMExports();
+    work();
+  } finally {
+    Object.assign(fs, before);
+    syncBuiltinESMExports();
+  }
+}
+
+test('a write that fails leaves no file and no descriptor, and its error is told, whatever fails after it', () => {
+  const folder = scratch();
+  const file = path.join(folder, 'f');
+  const opened = (): number => readdirSync('/proc/self/fd').length;
+  writeFileSync(file, 'of before');
+  for (const name of ['writeFileSync', 'fchmodSync', 'fsyncSync', 'renameSync']) {
+    const before = opened();
+    whileFailing({ [name]: 'ENOSPC' }, () => assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'ENOSPC', path: file }, name));
+    assert.equal(opened(), before, name);
+    assert.deepEqual(readdirSync(folder), ['f'], name);
+  }
+  whileFailing({ fsyncSync: 'EIO', closeSync: 'EINTR', unlinkSync: 'EROFS' }, () =>
+    assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'EIO', path: file }),
+  );
+  assert.equal(readFileSync(file, 'utf8'), 'of before');
 });
 
 test('folders have their mode whatever the umask, and those that are there keep theirs', () => {
