@@ -149,7 +149,10 @@ function placeAll(base: string, facts: string[], put: (file: string) => void): P
   return parsed([...replaced].map(([owner, files]) => notePackage(owner, files)));
 }
 
-/** A sentence about the first place that a package of ours holds for other code than this, which cannot take its place; or null. `code` is a path that a script which runs this names. */
+/**
+ * A sentence about the first place where a package has put another nospool than this, because only the package may replace it; null = there is
+ * none. `code` is a path that every script for this nospool names.
+ */
 function describeOther(base: string, code: string): string | null {
   for (const file of COMMAND_PLACES.map((place) => path.join(base, place))) {
     const owner = findPackage(base, file);
