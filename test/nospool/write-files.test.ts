@@ -1,10 +1,10 @@
 /** Files that are written whole, and the folders above them. */
 import assert from 'node:assert/strict';
-import fs, { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import { makeFoldersAbove, writeWhole } from '../../src/nospool/write-files.ts';
+import { failing, withCalls } from '../support/calls.ts';
 import { scratch } from '../support/command.ts';
 
 const test = suite('files that are written whole');
@@ -19,37 +19,20 @@ test('what a run that was killed has left beside a file is no hindrance', () => 
   assert.throws(() => writeWhole(path.join(folder, 'none/f'), '', 0o600), { code: 'ENOENT', path: path.join(folder, 'none/f') });
 });
 
-/** Runs `work` while these calls of the system fail, each with a code of its own. */
-function whileFailing(codes: Readonly<Record<string, string>>, work: () => void): void {
-  const before = Object.fromEntries(Object.keys(codes).map((name) => [name, fs[name as 'fsyncSync']]));
-  const failing = Object.entries(codes).map(([name, code]) => [
-    name,
-    () => {
-      throw Object.assign(new Error(code), { code });
-    },
-  ]);
-  try {
-    Object.assign(fs, Object.fromEntries(failing));
-    syncBuiltinESMExports();
-    work();
-  } finally {
-    Object.assign(fs, before);
-    syncBuiltinESMExports();
-  }
-}
-
-test('a write that fails leaves no file and no descriptor, and its error is told, whatever fails after it', () => {
+test('a write that fails leaves no file and no descriptor, and its error is told, whatever fails after it', async () => {
   const folder = scratch();
   const file = path.join(folder, 'f');
   const opened = (): number => readdirSync('/proc/self/fd').length;
   writeFileSync(file, 'of before');
   for (const name of ['writeFileSync', 'fchmodSync', 'fsyncSync', 'renameSync']) {
     const before = opened();
-    whileFailing({ [name]: 'ENOSPC' }, () => assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'ENOSPC', path: file }, name));
+    await withCalls({ [name]: failing('ENOSPC') }, () =>
+      assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'ENOSPC', path: file }, name),
+    );
     assert.equal(opened(), before, name);
     assert.deepEqual(readdirSync(folder), ['f'], name);
   }
-  whileFailing({ fsyncSync: 'EIO', closeSync: 'EINTR', unlinkSync: 'EROFS' }, () =>
+  await withCalls({ fsyncSync: failing('EIO'), closeSync: failing('EINTR'), unlinkSync: failing('EROFS') }, () =>
     assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'EIO', path: file }),
   );
   assert.equal(readFileSync(file, 'utf8'), 'of before');
