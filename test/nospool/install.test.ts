@@ -645,12 +645,20 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   }
 });
 
-test('O9: a note names a folder that only some users may enter, with a cure', () => {
-  const folder = scratch();
-  mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
-  assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
-    `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${folder}, or install from where everybody may enter, such as /opt, with such a runtime`,
-  ]);
+test('O9: a note names each folder that only some users may enter, also where a link leads, with a cure', () => {
+  const folder = realpathSync(scratch());
+  chmodSync(folder, 0o755);
+  for (const name of ['closed', 'open', 'open/deep']) mkdirSync(path.join(folder, name), { mode: 0o755 });
+  writeFileSync(path.join(folder, 'closed/node'), '');
+  chmodSync(path.join(folder, 'closed'), 0o700);
+  symlinkSync('../closed/node', path.join(folder, 'open/node'));
+  symlinkSync('open/deep', path.join(folder, 'short'));
+  // The system goes up from where a link leads, not from where it lies.
+  symlinkSync('../short/../node', path.join(folder, 'open/through'));
+  const note = `note: only some users may enter ${folder}/closed, so the others cannot send mail: run chmod o+x ${folder}/closed, or install from where everybody may enter, such as /opt, with such a runtime`;
+  for (const name of ['closed/node', 'open/node', 'open/through'])
+    assert.deepEqual(noteClosedFolders('/', [path.join(folder, name), '/usr/bin/node']), [note], name);
+  assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'open/deep/../missing')]), []);
 });
 
 test('the one file puts links in place, keeps what was there, and takes them away again', () => {

@@ -29,6 +29,7 @@ import { failWith, writeLines } from '../../process/stderr.ts';
 import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
+import { listFolders } from '../closed-folders.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
 import { findPackage } from './package-owner.ts';
@@ -494,12 +495,7 @@ const outsideOf = (base: string, files: readonly string[]): string[] =>
 /** A note for each folder that some users may not enter, because their sendmail would not start. */
 export function noteClosedFolders(base: string, files: readonly string[]): string[] {
   if (base !== '/') return [];
-  const closed = new Set<string>();
-  for (const file of files)
-    for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-      if ((statSync(folder).mode & 0o001) === 0) closed.add(folder);
-      if (folder === '/') break;
-    }
+  const closed = new Set(files.flatMap(listFolders).filter((folder) => (statSync(folder).mode & 0o001) === 0));
   return [...closed].map(
     (folder) =>
       `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoteForShell(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
