@@ -374,7 +374,7 @@ const pathInRoot = (base: string, file: string): string => (isBelow(base, file) 
 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-/** Puts a file of ours at a place, which has a file at every moment if it had one before. When it fails, all is as it was. */
+/** Puts a file of ours at a place. If a file was there, one is there at every moment, and it is the same where this fails. */
 function installOne(file: string, make: Make, sendmail: string): string[] {
   makeFoldersAbove(file, 0o755);
   // A link to sendmail leads here already, and belongs to the system.
@@ -407,13 +407,16 @@ function save(file: string): () => void {
   try {
     linkSync(file, second);
   } catch {
-    // It is a folder, or the file system has no links. All that can fail by its length is written by then, so it is back at once.
+    // It is a folder, or the file system has no links. Ours is written already, so the place is empty for a moment only.
     renameSync(file, saved);
     return () => renameSync(saved, file);
   }
-  renameSync(second, saved);
-  // Where it has the saved name already, the system leaves both names.
-  rmSync(second, { force: true });
+  try {
+    renameSync(second, saved);
+  } finally {
+    // The system leaves both names where the file has the saved one already.
+    rmSync(second, { force: true });
+  }
   return () => {
     if (isFirst) unlinkSync(saved);
   };
