@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { takeLock } from './build-lock.mjs';
 import { writeTypes } from './build-types.mjs';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -21,29 +22,18 @@ function newest(folder) {
     .reduce((latest, entry) => Math.max(latest, statSync(path.join(entry.parentPath ?? entry.path, entry.name)).mtimeMs), 0);
 }
 
+/** What a build is made of besides sources and manual pages. Packages are bundled, so their versions count. */
+const OTHERS = ['package.json', 'package-lock.json', 'build.mjs', 'build-lock.mjs', 'build-types.mjs', 'tsconfig.json'];
+
 function endIfFresh() {
   if (!process.argv.includes('--if-stale') || !existsSync(stamp)) return;
-  const sources = Math.max(
-    newest('src'),
-    ...['package.json', 'build.mjs', 'build-types.mjs', 'tsconfig.json'].map((file) => statSync(file).mtimeMs),
-  );
-  if (statSync(stamp).mtimeMs > sources) process.exit(0);
+  const latest = Math.max(newest('src'), newest('man'), ...OTHERS.map((file) => statSync(file).mtimeMs));
+  if (statSync(stamp).mtimeMs > latest) process.exit(0);
 }
 
 endIfFresh();
-// When tests run twice at once, each run begins with a build: one builds, the other waits. A lock that a dead build left behind counts for two minutes.
-const lock = 'dist.lock';
-for (;;) {
-  try {
-    mkdirSync(lock);
-    break;
-  } catch {
-    const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    if (age > 120_000) rmSync(lock, { recursive: true, force: true });
-    else await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-process.on('exit', () => rmSync(lock, { recursive: true, force: true }));
+// When tests run twice at once, each run begins with a build: one builds, the other waits.
+await takeLock('dist.lock');
 process.on('SIGINT', () => process.exit(1)).on('SIGTERM', () => process.exit(1));
 endIfFresh();
 

@@ -1,6 +1,7 @@
 /** Finds the folders that keep users from a file below them. Looks at modes alone. */
-import { readlinkSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
+import { walkPath } from './path-walk.ts';
 
 /** The first folder that keeps members of a group from the files in `folder`; null where they get there. */
 export function closedToGroup(folder: string, gid: number): string | null {
@@ -11,25 +12,13 @@ export function closedToGroup(folder: string, gid: number): string | null {
   return listFolders(path.join(folder, 'x')).find(isClosed) ?? null;
 }
 
-/** The folders above a file, and above what its links lead to, from the root; as far as this user can see. The file need not be there. */
-export function listFolders(file: string, most = MOST_LINKS): readonly string[] {
-  const above = (name: string): readonly string[] => (name === '/' ? [] : [...above(path.dirname(name)), path.dirname(name)]);
-  const folders = above(file);
-  for (const place of most === 0 ? [] : [...folders, file]) {
-    const target = readLink(place);
-    if (target !== null)
-      return [...new Set([...folders, ...listFolders(path.resolve(path.dirname(place), target, path.relative(place, file)), most - 1)])];
-  }
-  return folders;
-}
-
-/** As Linux has it. */
-const MOST_LINKS = 40;
-
-function readLink(file: string): string | null {
+/** The folders on the way to a file, through links, from the root; as far as this user can see. The file need not be there. */
+export function listFolders(file: string): readonly string[] {
+  const folders = new Set<string>();
   try {
-    return readlinkSync(file);
+    for (const [at, stats] of walkPath(file)) if (stats.isDirectory()) folders.add(at);
   } catch {
-    return null;
+    // Whoever reads the file reports that it cannot be reached.
   }
+  return [...folders];
 }

@@ -1,4 +1,4 @@
-/** A name for the folder that we are in where the system has none, because it is gone or above it is one that is closed to us. Knows no command. */
+/** Gives the current folder a name when the system has none for it: it was removed, or a folder above it is closed to us. Knows no command. */
 
 /** Must be called before yargs is loaded, which asks for the name before anything else can. */
 export function nameGoneFolder(): void {

@@ -3,7 +3,7 @@
  * line as -v shows it, and how it ended. It is for bug reports, so it has no secret. What is wrong with the file is a sentence and
  * never changes a delivery.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, release, type } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
@@ -14,6 +14,7 @@ import { atMost, lineOf } from '../smtp/line.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { printDuration } from '../smtp/timeout.ts';
 import { scrub } from '../submit/scrub.ts';
+import { walkPath } from './path-walk.ts';
 import { explainSystemError } from './write-files.ts';
 
 export interface TraceFile {
@@ -57,11 +58,8 @@ export function openTraceFile(file: string, head: readonly string[]): Parsed<Tra
 function openOwnFile(file: string): number {
   const whole = path.resolve(file);
   const euid = process.geteuid?.();
-  for (const folder of foldersAbove(whole)) {
-    const stats = lstatSync(folder);
-    if (stats.isSymbolicLink() && stats.uid !== 0 && stats.uid !== euid)
-      throw new Error(`${folder} is a symbolic link of uid ${stats.uid}`);
-  }
+  for (const [at, stats] of walkPath(path.dirname(whole)))
+    if (stats.isSymbolicLink() && stats.uid !== 0 && stats.uid !== euid) throw new Error(`${at} is a symbolic link of uid ${stats.uid}`);
   // O_NONBLOCK, because a named pipe that nobody reads must not hold up the message.
   const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
   let fd: number;
@@ -86,8 +84,6 @@ function openOwnFile(file: string): number {
   closeSync(fd);
   throw new Error(fault);
 }
-
-const foldersAbove = (file: string): readonly string[] => (file === '/' ? [] : [...foldersAbove(path.dirname(file)), path.dirname(file)]);
 
 /* ---- its head ---- */
 

@@ -45,16 +45,27 @@ function writeBeside(file: string, text: string | Uint8Array, mode: number): voi
   // A run that was killed may have left such a file, and in a container every run has the same number.
   const beside = path.join(folder, `.${path.basename(file)}.${process.pid}-${Date.now()}`);
   const fd = openSync(beside, 'wx', 0o600);
+  let isOpen = true;
   try {
     writeFileSync(fd, text);
     // The mode comes last, so that nobody can run an incomplete file.
     fchmodSync(fd, mode);
     fsyncSync(fd);
+    isOpen = false;
     closeSync(fd);
     renameSync(beside, file);
   } catch (error) {
-    unlinkSync(beside);
+    if (isOpen) attempt(() => closeSync(fd));
+    attempt(() => unlinkSync(beside));
     throw error;
+  }
+}
+
+function attempt(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // The error before it tells the cause.
   }
 }
 

@@ -2,7 +2,7 @@
  * Gets from the system the facts that `rules.ts` needs of an open file and of the user who runs this; and says why a file
  * cannot be opened, in words that name the cure. Decides nothing.
  */
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import { readFileSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { fileSystemOf } from './file-system.ts';
 import {
   type FileFacts,
@@ -92,8 +92,14 @@ function statOf(path: string): Stats | null {
 /** Returns the uid that a file belongs to; null if nobody can see it. */
 export const fileOwnerOf = (path: string): number | null => statOf(path)?.uid ?? null;
 
-/** Returns the nearest folder above whose facts can be read. */
+/** Returns the nearest folder above whose facts can be read; where links lead elsewhere, above that. */
 function closedAbove(path: string): string {
   const folder = path.slice(0, path.lastIndexOf('/')) || '/';
-  return folder === '/' || statOf(folder) !== null ? folder : closedAbove(folder);
+  try {
+    const target = readlinkSync(path);
+    return closedAbove(target[0] === '/' ? target : `${folder}/${target}`);
+  } catch {
+    // It is no link, or above it is the closed folder.
+  }
+  return statOf(folder) === null ? closedAbove(folder) : folder;
 }

@@ -142,6 +142,39 @@ ls -d /usr/local/lib/nospool 2>/dev/null >&3
   assert.notEqual(status, 0, 'the folder is gone');
 });
 
+test('a copy of the same code stays while scripts run it: what it lacks is put into it, and only one that others may change is made anew', () => {
+  const folder = onMnt(clone());
+  const { status, stdout, stderr } = onSystem(`
+exec 3>&1 >/dev/null
+install() { node ${folder}/dist/nospool.mjs install; }
+install
+copy=$(echo /usr/local/lib/nospool/code-*)
+places() { stat -c %i $copy $copy/*.cjs; }
+first=$(places)
+install
+[ "$first" = "$(places)" ] && echo "whole: untouched" >&3
+inode=$(stat -c %i $copy)
+rm $copy/compile.cjs
+echo changed >$copy/main.cjs
+chmod 700 $copy
+chmod 600 $copy/sendmail.cjs
+install
+[ "$inode" = "$(stat -c %i $copy)" ] && echo "mended in its place" >&3
+for file in $copy/*.cjs; do cmp $file ${folder}/dist/$(basename $file) >&3; done
+${ORDINARY} /usr/sbin/sendmail -bp >&3
+chown ${ANN} $copy/main.cjs
+touch $copy/of-ann
+install
+ls $copy/of-ann 2>/dev/null >&3
+find $copy ! -user root >&3
+${ORDINARY} /usr/sbin/sendmail -bp >&3
+ls /usr/local/lib/nospool | wc -l >&3
+`);
+  assert.equal(stderr, '');
+  assert.equal(stdout, 'whole: untouched\nmended in its place\nMail queue is empty\nMail queue is empty\n1\n');
+  assert.equal(status, 0);
+});
+
 test('S4: an interpreter that others may change is refused, and nothing is written', () => {
   const here = path.dirname(clone());
   const home = onMnt(here);

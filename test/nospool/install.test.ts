@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
-import {
+import fs, {
   chmodSync,
   cpSync,
   existsSync,
@@ -10,6 +10,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -21,6 +22,7 @@ import { suite } from 'uvu';
 import { noteClosedFolders } from '../../src/nospool/install/install.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 import { configured, nospool, sinkWith } from '../support/admin.ts';
+import { failing, withCalls } from '../support/calls.ts';
 import { scratch, setUp, smartHost, toHosts } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -68,6 +70,106 @@ test('uninstall restores the files that were there, however often install ran', 
   assert.equal(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8'), 'the other one');
   assert.equal(statSync(`${root}/usr/sbin/sendmail`).mode & 0o777, 0o750);
   assert.equal(readlinkSync(`${root}/usr/bin/mailq`), '/nonexistent/mailq');
+});
+
+/** A root with a sendmail of somebody else. */
+function rootWithAnother(): { readonly root: string; readonly sendmail: string } {
+  const root = scratch();
+  mkdirSync(`${root}/usr/sbin`, { recursive: true });
+  writeFileSync(`${root}/usr/sbin/sendmail`, 'the other one', { mode: 0o750 });
+  return { root, sendmail: `${root}/usr/sbin/sendmail` };
+}
+
+test('there is a sendmail at every moment of install and uninstall', async () => {
+  for (const kind of ['file', 'link'] as const) {
+    const { root, sendmail } = rootWithAnother();
+    if (kind === 'link') {
+      renameSync(sendmail, `${root}/usr/sbin/exim4`);
+      symlinkSync('exim4', sendmail);
+    }
+    const gone: string[] = [];
+    let count = 0;
+    const originals = { ...fs } as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const watched = Object.fromEntries(
+      (['renameSync', 'linkSync', 'symlinkSync', 'unlinkSync', 'rmSync', 'openSync', 'closeSync'] as const).map((name) => [
+        name,
+        (...args: unknown[]) => {
+          const value = originals[name]?.(...args);
+          count += 1;
+          if (!existsSync(sendmail)) gone.push(`${name} ${args.join(' ')}`);
+          return value;
+        },
+      ]),
+    );
+    await withCalls(watched, async () => {
+      for (const command of ['install', 'install', 'uninstall']) assert.equal((await nospool(command, '--root', root)).status, 0);
+    });
+    assert.ok(count > 20, `${count} calls were seen`);
+    assert.deepEqual(gone, []);
+    assert.equal(readFileSync(sendmail, 'utf8'), 'the other one');
+    assert.equal(lstatSync(sendmail).isSymbolicLink(), kind === 'link');
+  }
+});
+
+test('an installation that fails leaves the sendmail that was there, by its name alone', async () => {
+  const { root, sendmail } = rootWithAnother();
+  const files = (): string[] => filesBelow(`${root}/usr`);
+  // No file can grow, as on a disk that is full.
+  cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
+  const line = `ulimit -f 0; exec ${process.execPath} ${root}/dist/nospool.mjs install --root ${root}`;
+  const full = spawnSync('/bin/sh', ['-c', line], { encoding: 'utf8' });
+  assert.deepEqual([full.status, full.stdout, full.stderr], [1, '', `nospool: cannot write ${sendmail}: EFBIG\n`]);
+  assert.deepEqual(files(), ['sbin/sendmail']);
+  const { renameSync: rename } = fs;
+  const refusing = (from: string, to: string) => (to === sendmail && !from.endsWith('-saved') ? failing('EBUSY')() : rename(from, to));
+  for (const calls of [{ renameSync: refusing }, { renameSync: refusing, linkSync: failing('EPERM') }])
+    await withCalls(calls, async () => {
+      const run = await nospool('install', '--root', root);
+      assert.deepEqual([run.status, run.stdout, run.stderr], [1, '', `nospool: cannot write ${sendmail}: EBUSY\n`]);
+      assert.deepEqual(files(), ['sbin/sendmail']);
+      assert.equal(readFileSync(sendmail, 'utf8'), 'the other one');
+    });
+  // What was saved before is not lost.
+  writeFileSync(`${sendmail}.nospool-saved`, 'of before');
+  await withCalls({ openSync: failing('ENOSPC') }, async () => {
+    assert.equal((await nospool('install', '--root', root)).status, 1);
+  });
+  assert.deepEqual(files(), ['sbin/sendmail', 'sbin/sendmail.nospool-saved']);
+  assert.equal(readFileSync(`${sendmail}.nospool-saved`, 'utf8'), 'of before');
+});
+
+test('where no file can have two names, what was there is saved, too', async () => {
+  const { root, sendmail } = rootWithAnother();
+  await withCalls({ linkSync: failing('EPERM') }, async () => {
+    assert.equal((await nospool('install', '--root', root)).status, 0);
+  });
+  assert.equal(readFileSync(`${sendmail}.nospool-saved`, 'utf8'), 'the other one');
+  // A folder has never two names.
+  mkdirSync(`${root}/usr/bin/folder`);
+  rmSync(`${root}/usr/bin/mailq`);
+  renameSync(`${root}/usr/bin/folder`, `${root}/usr/bin/mailq`);
+  assert.equal((await nospool('install', '--root', root)).status, 0);
+  assert.ok(lstatSync(`${root}/usr/bin/mailq.nospool-saved`).isDirectory());
+  assert.equal((await nospool('uninstall', '--root', root)).status, 0);
+  assert.equal(readFileSync(sendmail, 'utf8'), 'the other one');
+  assert.ok(lstatSync(`${root}/usr/bin/mailq`).isDirectory());
+});
+
+test('copies of code that cannot be removed are told', async () => {
+  const { root } = rootWithAnother();
+  const copies = `${root}/usr/local/lib/nospool`;
+  mkdirSync(`${copies}/code-1`, { recursive: true });
+  const reason = `cannot remove the code in ${copies}: permission denied\n`;
+  const { rmSync: rm } = fs;
+  const refusing = (file: string, options: fs.RmOptions) => (file.startsWith(copies) ? failing('EACCES')() : rm(file, options));
+  await withCalls({ rmSync: refusing }, async () => {
+    const installed = await nospool('install', '--root', root);
+    assert.deepEqual([installed.status, installed.stderr], [0, '']);
+    assert.ok(installed.stdout.endsWith(`\nnote: ${reason}`), installed.stdout);
+    const removed = await nospool('uninstall', '--root', root);
+    assert.deepEqual([removed.status, removed.stderr], [1, `nospool: ${reason}`]);
+    assert.match(removed.stdout, /sendmail is restored\n/);
+  });
 });
 
 test('a link to sendmail stays a link, and files of others stay', async () => {
@@ -543,12 +645,20 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   }
 });
 
-test('O9: a note names a folder that only some users may enter, with a cure', () => {
-  const folder = scratch();
-  mkdirSync(path.join(folder, 'bin'), { mode: 0o755 });
-  assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'bin/node'), '/usr/bin/node']), [
-    `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${folder}, or install from where everybody may enter, such as /opt, with such a runtime`,
-  ]);
+test('O9: a note names each folder that only some users may enter, also where a link leads, with a cure', () => {
+  const folder = realpathSync(scratch());
+  chmodSync(folder, 0o755);
+  for (const name of ['closed', 'open', 'open/deep']) mkdirSync(path.join(folder, name), { mode: 0o755 });
+  writeFileSync(path.join(folder, 'closed/node'), '');
+  chmodSync(path.join(folder, 'closed'), 0o700);
+  symlinkSync('../closed/node', path.join(folder, 'open/node'));
+  symlinkSync('open/deep', path.join(folder, 'short'));
+  // The system goes up from where a link leads, not from where it lies.
+  symlinkSync('../short/../node', path.join(folder, 'open/through'));
+  const note = `note: only some users may enter ${folder}/closed, so the others cannot send mail: run chmod o+x ${folder}/closed, or install from where everybody may enter, such as /opt, with such a runtime`;
+  for (const name of ['closed/node', 'open/node', 'open/through'])
+    assert.deepEqual(noteClosedFolders('/', [path.join(folder, name), '/usr/bin/node']), [note], name);
+  assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'open/deep/../missing')]), []);
 });
 
 test('the one file puts links in place, keeps what was there, and takes them away again', () => {

@@ -1,12 +1,15 @@
 /** Loopback: `nospool sink` needs --anywhere for every other address. */
 import assert from 'node:assert';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import fs from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
+import { openMessageFile } from '../../src/nospool/sink/message-file.ts';
 import { parseSink } from '../../src/nospool/sink/parse-sink.ts';
 import { type SinkOutput, startSink } from '../../src/nospool/sink/sink.ts';
 import { SINK_DEFAULTS, type SinkOptions } from '../../src/nospool/sink/sink-options.ts';
@@ -187,6 +190,47 @@ test('S12: stores accepted messages octet for octet, for their owner alone, and 
     assert.deepEqual(texts, ['Subject: hi\r\n\r\n.dot\r\n', '\xff\0\r\n.\r\n']);
     assert.ok(out.includes(`, in ${path.join(folder, files[0] as string)}\n`));
   } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('no stored message takes the place of another, though two sinks have the same number of process', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
+  const stored = async () => {
+    const files = (await readdir(folder)).sort();
+    return Promise.all(files.map((name) => readFile(path.join(folder, name), 'latin1')));
+  };
+  try {
+    // As two containers that share a folder: both count from 1 in process 1.
+    const files = await Promise.all([openMessageFile(folder, 1), openMessageFile(folder, 1)]);
+    for (const [index, file] of files.entries()) {
+      await file.write(Buffer.from(String(index)));
+      await file.finish();
+    }
+    assert.deepEqual((await stored()).sort(), ['0', '1']);
+    const late = await openMessageFile(folder, 2);
+    await writeFile(late.name, 'of another');
+    await assert.rejects(late.finish(), { code: 'EEXIST' });
+    assert.deepEqual((await stored()).sort(), ['0', '1', 'of another'], 'what was not named is gone');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('a message is stored also where the file system has no links', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'nospool-'));
+  const { link } = fs.promises;
+  try {
+    fs.promises.link = () => Promise.reject(Object.assign(new Error('EPERM'), { code: 'EPERM' }));
+    syncBuiltinESMExports();
+    const file = await openMessageFile(folder, 1);
+    await file.write(Buffer.from('whole'));
+    await file.finish();
+    assert.deepEqual(await readdir(folder), [path.basename(file.name)]);
+    assert.equal(await readFile(file.name, 'latin1'), 'whole');
+  } finally {
+    fs.promises.link = link;
+    syncBuiltinESMExports();
     await rm(folder, { recursive: true });
   }
 });

@@ -185,6 +185,8 @@ test("a device, a named pipe, another user's file and a folder behind another us
   assert.equal(refusal(within), 'opened', 'root has made it');
   spawnSync('chown', ['-h', '65534', link]);
   assert.equal(refusal(`${link}/other`), `${link} is a symbolic link of uid 65534`);
+  symlinkSync('link', path.join(folder, 'to-link'));
+  assert.equal(refusal(`${folder}/to-link/other`), `${link} is a symbolic link of uid 65534`, 'also behind a link of root');
   assert.ok(!existsSync(path.join(folder, 'goal/other')));
 });
 

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import path from 'node:path';
 import { suite } from 'uvu';
 import { makeFoldersAbove, writeWhole } from '../../src/nospool/write-files.ts';
+import { failing, withCalls } from '../support/calls.ts';
 import { scratch } from '../support/command.ts';
 
 const test = suite('files that are written whole');
@@ -16,6 +17,25 @@ test('what a run that was killed has left beside a file is no hindrance', () => 
   assert.equal(readFileSync(path.join(folder, 'f'), 'utf8'), 'whole');
   assert.deepEqual(readdirSync(folder).sort(), [...left, 'f']);
   assert.throws(() => writeWhole(path.join(folder, 'none/f'), '', 0o600), { code: 'ENOENT', path: path.join(folder, 'none/f') });
+});
+
+test('a write that fails leaves no file and no descriptor, and its error is told, whatever fails after it', async () => {
+  const folder = scratch();
+  const file = path.join(folder, 'f');
+  const opened = (): number => readdirSync('/proc/self/fd').length;
+  writeFileSync(file, 'of before');
+  for (const name of ['writeFileSync', 'fchmodSync', 'fsyncSync', 'renameSync']) {
+    const before = opened();
+    await withCalls({ [name]: failing('ENOSPC') }, () =>
+      assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'ENOSPC', path: file }, name),
+    );
+    assert.equal(opened(), before, name);
+    assert.deepEqual(readdirSync(folder), ['f'], name);
+  }
+  await withCalls({ fsyncSync: failing('EIO'), closeSync: failing('EINTR'), unlinkSync: failing('EROFS') }, () =>
+    assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'EIO', path: file }),
+  );
+  assert.equal(readFileSync(file, 'utf8'), 'of before');
 });
 
 test('folders have their mode whatever the umask, and those that are there keep theirs', () => {

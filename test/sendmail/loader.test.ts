@@ -5,10 +5,21 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Script } from 'node:vm';
 import { suite } from 'uvu';
-import { findFault, openKept, printKept, printMainFile, readMainFile, unwrap, wrap } from '../../src/sendmail/start/loader.ts';
+import {
+  findFault,
+  makeScript,
+  offerParts,
+  openKept,
+  printKept,
+  printMainFile,
+  readMainFile,
+  unwrap,
+  wrap,
+} from '../../src/sendmail/start/loader.ts';
 import { sinkWith } from '../support/admin.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, scratch, setUp, start } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -43,6 +54,30 @@ test('a build is refused when two parts have one name, or one holds a character 
     const fault = findFault([...PARTS, ['last', wrap(text)]]) ?? '';
     assert.ok(fault.startsWith('last has "') && fault.includes(`write ${escaped} there: `) && fault.includes(text.slice(0, 10)), fault);
     assert.ok(!fault.includes('\n'), fault);
+  }
+});
+
+test('a part that throws is run again when it is asked for again, and the error is the same', () => {
+  const parts = [
+    ['main', wrap('')],
+    ['fails', wrap('exports.half = 1; throw new Error("of the part");')],
+    ['works', wrap('exports.whole = {};')],
+  ] as const;
+  const before = globalThis.nospoolPart;
+  try {
+    const load = offerParts(
+      scratch(),
+      readMainFile(Buffer.from(printMainFile('rare.cjs', parts))),
+      (name, text) => makeScript(name, text()),
+      createRequire(import.meta.url),
+    );
+    for (const _ of [1, 2]) {
+      assert.throws(() => load('fails'), /^Error: of the part$/);
+      assert.throws(() => load('rare.cjs'), { code: 'ENOENT' });
+    }
+    assert.equal(load('works'), load('works'), 'one that has run is not run again');
+  } finally {
+    globalThis.nospoolPart = before;
   }
 });
 

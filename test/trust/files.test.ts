@@ -510,6 +510,31 @@ test('S7: nothing of another file, and no line of a ~/.forward, reaches whoever 
 
 const ETC = 'mount -t tmpfs none /etc; cp "$FOLDER/passwd" /etc/passwd';
 
+test('a closed folder is named where it is, behind links of files and of folders', async () => {
+  const folder = openFolder();
+  for (const name of ['open', 'closed', 'closed/deep']) mkdirSync(`${folder}/${name}`);
+  file(`${folder}/closed/deep/toml`, '');
+  chmodSync(`${folder}/closed`, 0o700);
+  symlinkSync('../closed/deep/toml', `${folder}/open/relative`);
+  symlinkSync(`${folder}/closed/deep/toml`, `${folder}/open/absolute`);
+  symlinkSync('absolute', `${folder}/open/twice`);
+  symlinkSync(`${folder}/closed/deep`, `${folder}/open/deep`);
+  for (const [name, said] of [
+    ['open/relative', `${folder}/open/../closed`],
+    ['open/absolute', `${folder}/closed`],
+    ['open/twice', `${folder}/closed`],
+    ['open/deep/toml', `${folder}/closed`],
+    ['open/deep/none', `${folder}/closed`],
+  ] as const) {
+    const { status, stderr } = await run(['-C', `${folder}/${name}`, 'a@example.org'], { uid: USER });
+    assert.equal(status, 1);
+    assert.equal(
+      stderr.split('\n')[0],
+      `sendmail: ${folder}/${name}: cannot be read by uid ${USER}; a directory above it is closed to this user, ${said} (mode 0700, owner uid 0): run chmod o+x ${said}`,
+    );
+  }
+});
+
 test('S2: nospool init as root writes lock = true and says what that means; check says when it is not there', async () => {
   const folder = openFolder();
   file(path.join(folder, 'passwd'), 'root:x:0:0::/root:/bin/sh\n');

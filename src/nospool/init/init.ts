@@ -2,13 +2,14 @@
  * `nospool init`: writes the first configuration from flags, and on a terminal asks a question for each flag that is
  * missing. The configuration holds no password: that goes into a file of its own.
  */
-import { chmodSync, chownSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { interpret } from '../../config/interpret.ts';
 import { readConfig, SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
+import { readAccounts } from '../../trust/facts.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { findClashes } from '../clashes.ts';
 import { closedToGroup } from '../closed-folders.ts';
@@ -138,14 +139,8 @@ function findPlace({ who, environment }: InitSurroundings): string | null {
 /** The number of a group in /etc/group; a number stands for itself. */
 function gidOf(group: string): number | null {
   if (/^\d{1,9}$/.test(group)) return Number(group);
-  try {
-    const row = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .find((line) => line.startsWith(`${group}:`));
-    return row === undefined ? null : Number(row.split(':')[2]);
-  } catch {
-    return null;
-  }
+  const gid = readAccounts('/etc/group').find(([name]) => name === group)?.[2];
+  return gid === undefined ? null : Number(gid);
 }
 
 /** The errors that sendmail would report, so that nothing is written that it refuses. */

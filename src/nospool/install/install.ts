@@ -9,10 +9,9 @@ import {
   accessSync,
   chmodSync,
   constants,
-  copyFileSync,
   existsSync,
+  linkSync,
   lstatSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -30,6 +29,7 @@ import { failWith, writeLines } from '../../process/stderr.ts';
 import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
+import { listFolders } from '../closed-folders.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
 import { findPackage } from './package-owner.ts';
@@ -104,14 +104,15 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
     hasSplit: await hasSplit(base),
   });
   const scripts = [script];
-  const placed = placeAll(base, facts, (file) => {
+  const placed = placeAll(base, facts, (fresh, file) => {
     if (isOurScript(file)) scripts.push(readFileSync(file, 'latin1'));
-    writeWhole(file, script, 0o755);
+    writeWhole(fresh, script, 0o755);
   });
   if (!placed.ok) return failWith(placed.detail);
   notes.push(...placed.value);
   // A copy that a script named until now may be starting at this moment, so the next installation removes it.
-  removeCopies(base, scripts);
+  const left = removeCopies(base, scripts);
+  if (left !== null) notes.push(`note: ${left}`);
   facts.push(`they run ${pathInRoot(base, command)} with ${pathInRoot(base, chosen.interpreter)}`);
   notes.unshift(...outsideOf(base, [chosen.interpreter, command]), ...noteClosedFolders(base, [chosen.interpreter, command]));
   writeLines([...facts, ...notes]);
@@ -125,8 +126,11 @@ interface Runtime {
   readonly version: string;
 }
 
+/** Makes the file for a place beside it. */
+type Make = (fresh: string, place: string) => void;
+
 /** Puts a file of ours at each place. The value is notes; where one cannot be written, the facts until then are said. */
-function placeAll(base: string, facts: string[], put: (file: string) => void): Parsed<string[]> {
+function placeAll(base: string, facts: string[], make: Make): Parsed<string[]> {
   /** Files that are moved aside, by their packages. */
   const replaced = new Map<string, readonly string[]>();
   for (const place of COMMAND_PLACES) {
@@ -138,7 +142,7 @@ function placeAll(base: string, facts: string[], put: (file: string) => void): P
         continue;
       }
       if (owner !== null && exists(file) && !isOurs(file)) replaced.set(owner, [...(replaced.get(owner) ?? []), file]);
-      facts.push(...installOne(file, put, path.join(base, 'usr/sbin/sendmail')));
+      facts.push(...installOne(file, make, path.join(base, 'usr/sbin/sendmail')));
     } catch (error) {
       writeLines(facts);
       return unparsed(
@@ -149,7 +153,10 @@ function placeAll(base: string, facts: string[], put: (file: string) => void): P
   return parsed([...replaced].map(([owner, files]) => notePackage(owner, files)));
 }
 
-/** A sentence about the first place that a package of ours holds for other code than this, which cannot take its place; or null. `code` is a path that a script which runs this names. */
+/**
+ * A sentence about the first place where a package has put another nospool than this, because only the package may replace it; null = there is
+ * none. `code` is a path that every script for this nospool names.
+ */
 function describeOther(base: string, code: string): string | null {
   for (const file of COMMAND_PLACES.map((place) => path.join(base, place))) {
     const owner = findPackage(base, file);
@@ -167,12 +174,7 @@ export function installLinks(base: string, program: string): number {
   const other = describeOther(base, program);
   if (other !== null) return failWith(other);
   const facts: string[] = [];
-  const placed = placeAll(base, facts, (file) => {
-    // By a rename, so that there is a sendmail at every moment.
-    rmSync(`${file}.new`, { force: true });
-    symlinkSync(pathInRoot(base, program), `${file}.new`);
-    renameSync(`${file}.new`, file);
-  });
+  const placed = placeAll(base, facts, (fresh) => symlinkSync(pathInRoot(base, program), fresh));
   if (!placed.ok) return failWith(placed.detail);
   const notes = [...outsideOf(base, [program]), ...noteClosedFolders(base, [program]), ...placed.value];
   writeLines([...facts, `they are links to ${pathInRoot(base, program)}`, ...notes]);
@@ -261,36 +263,47 @@ function copyCode(base: string, command: string, danger: string): Parsed<string>
   if (base !== '/')
     return cannot('with --root nothing is copied, so give it to root (chown, chmod), or run it from a folder that only root may change');
   if (process.geteuid?.() !== 0) return cannot('run this as root, and the code is copied to where only root may change it');
-  const names = readdirSync(from).filter(isStarted);
-  const sum = names.reduce((hash, name) => hash.update(readFileSync(path.join(from, name))), createHash('sha256'));
+  const files = readdirSync(from)
+    .filter(isStarted)
+    .map((name) => [name, readFileSync(path.join(from, name))] as const);
+  const sum = files.reduce((hash, [, octets]) => hash.update(octets), createHash('sha256'));
   const folder = path.join(base, COPIES, `code-${VERSION}-${sum.digest('hex').slice(0, 12)}`);
-  const [fresh, old] = [`${folder}.new`, `${folder}.old`];
+  const copied = path.join(folder, path.basename(command));
   try {
     makeFoldersAbove(folder, 0o755);
     const other = findDanger(base, [path.dirname(folder)]);
     if (other !== null) return cannot(`it cannot be copied to ${path.dirname(folder)} either, because ${other}`);
-    for (const each of [fresh, old]) rmSync(each, { recursive: true, force: true });
-    mkdirSync(fresh);
-    for (const name of names) copyFileSync(path.join(from, name), path.join(fresh, name));
+    // Scripts that name it may be starting, so it stays, and gets what it lacks; unless others may have changed it.
+    if (existsSync(folder) && findDanger(base, [folder, ...listCode(copied)]) !== null) rmSync(folder, { recursive: true });
+    makeFoldersAbove(copied, 0o755);
     // The copy gets modes of its own, because those of the original may be too narrow or too wide.
-    for (const name of ['', ...names]) chmodSync(path.join(fresh, name), name === '' ? 0o755 : 0o644);
-    if (existsSync(folder)) renameSync(folder, old);
-    renameSync(fresh, folder);
-    rmSync(old, { recursive: true, force: true });
+    chmodSync(folder, 0o755);
+    for (const [name, octets] of files) if (!isWhole(path.join(folder, name), octets)) writeWhole(path.join(folder, name), octets, 0o644);
   } catch (error) {
     return cannot(`it cannot be copied to ${folder}: ${explainSystemError(error)}`);
   }
-  return parsed(path.join(folder, path.basename(command)));
+  return parsed(copied);
 }
 
-/** Removes the copies that no script names. */
-function removeCopies(base: string, scripts: readonly string[]): void {
+/** True for a file of these octets that everybody may read. */
+function isWhole(file: string, octets: Buffer): boolean {
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  return stats?.isFile() === true && (stats.mode & 0o777) === 0o644 && readFileSync(file).equals(octets);
+}
+
+/** Removes the copies that no script names. Returns why one cannot be removed; null when all are. */
+function removeCopies(base: string, scripts: readonly string[]): string | null {
   const parent = path.join(base, COPIES);
-  if (!existsSync(parent)) return;
-  for (const name of readdirSync(parent).filter((each) => COPY_NAME.test(each)))
-    if (!scripts.some((script) => script.includes(`/${COPIES}/${name}/`)))
-      rmSync(path.join(parent, name), { recursive: true, force: true });
-  if (readdirSync(parent).length === 0) rmdirSync(parent);
+  if (!existsSync(parent)) return null;
+  try {
+    for (const name of readdirSync(parent).filter((each) => COPY_NAME.test(each)))
+      if (!scripts.some((script) => script.includes(`/${COPIES}/${name}/`)))
+        rmSync(path.join(parent, name), { recursive: true, force: true });
+    if (readdirSync(parent).length === 0) rmdirSync(parent);
+    return null;
+  } catch (error) {
+    return `cannot remove the code in ${parent}: ${explainSystemError(error)}`;
+  }
 }
 
 /** True if env on the system below `base` takes -S, as that of GNU does. */
@@ -361,17 +374,52 @@ const pathInRoot = (base: string, file: string): string => (isBelow(base, file) 
 
 const isDenied = (error: unknown): boolean => ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
-function installOne(file: string, put: (file: string) => void, sendmail: string): string[] {
+/** Puts a file of ours at a place. If a file was there, one is there at every moment, and it is the same where this fails. */
+function installOne(file: string, make: Make, sendmail: string): string[] {
   makeFoldersAbove(file, 0o755);
   // A link to sendmail leads here already, and belongs to the system.
   if (file !== sendmail && !isOurs(file) && leadsTo(file, sendmail)) return [`${file} is a link to ${sendmail}`];
+  const fresh = `${file}.nospool-new`;
+  rmSync(fresh, { force: true });
+  let undo = (): void => {};
   const facts: string[] = [];
-  if (exists(file) && !isOurs(file)) {
-    renameSync(file, file + SAVED);
-    facts.push(`${file}: the file that was there is now ${file}${SAVED}`);
+  try {
+    make(fresh, file);
+    if (exists(file) && !isOurs(file)) {
+      undo = save(file);
+      facts.push(`${file}: the file that was there is now ${file}${SAVED}`);
+    }
+    renameSync(fresh, file);
+  } catch (error) {
+    undo();
+    rmSync(fresh, { force: true });
+    throw error;
   }
-  put(file);
   return [...facts, `${file} written`];
+}
+
+/** Gives a file the name under which uninstall finds it, beside the name that it has. What it returns undoes that. */
+function save(file: string): () => void {
+  const saved = file + SAVED;
+  const second = `${saved}.new`;
+  const isFirst = !exists(saved);
+  rmSync(second, { force: true });
+  try {
+    linkSync(file, second);
+  } catch {
+    // It is a folder, or the file system has no links. Ours is written already, so the place is empty for a moment only.
+    renameSync(file, saved);
+    return () => renameSync(saved, file);
+  }
+  try {
+    renameSync(second, saved);
+  } finally {
+    // The system leaves both names where the file has the saved one already.
+    rmSync(second, { force: true });
+  }
+  return () => {
+    if (isFirst) unlinkSync(saved);
+  };
 }
 
 /** 0 when nothing of ours is left. */
@@ -396,14 +444,16 @@ export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Prom
       return failWith(`cannot remove ${file}: ${explainSystemError(error)}`);
     }
   }
-  removeCopies(base, []);
-  writeLines(facts.length === 0 ? ['nothing of nospool is installed'] : facts);
-  return 0;
+  const left = removeCopies(base, []);
+  writeLines(facts.length === 0 && left === null ? ['nothing of nospool is installed'] : facts);
+  return left === null ? 0 : failWith(left);
 }
 
 function uninstallOne(file: string): string[] {
   if (!isOurs(file)) return exists(file + SAVED) ? [`${file} is no longer nospool's, so ${file}${SAVED} is left as it is`] : [];
   if (exists(file + SAVED)) {
+    // A folder cannot take the place of a file.
+    if (lstatSync(file + SAVED).isDirectory()) unlinkSync(file);
     renameSync(file + SAVED, file);
     return [`${file} is restored`];
   }
@@ -448,12 +498,7 @@ const outsideOf = (base: string, files: readonly string[]): string[] =>
 /** A note for each folder that some users may not enter, because their sendmail would not start. */
 export function noteClosedFolders(base: string, files: readonly string[]): string[] {
   if (base !== '/') return [];
-  const closed = new Set<string>();
-  for (const file of files)
-    for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
-      if ((statSync(folder).mode & 0o001) === 0) closed.add(folder);
-      if (folder === '/') break;
-    }
+  const closed = new Set(files.flatMap(listFolders).filter((folder) => (statSync(folder).mode & 0o001) === 0));
   return [...closed].map(
     (folder) =>
       `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoteForShell(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,

@@ -2,12 +2,10 @@
  * Finds who besides the trusted may change a file: by writing to it, or by replacing it, a link or a folder on the way to
  * it. Knows no program.
  */
-import { lstatSync, readlinkSync, type Stats } from 'node:fs';
-import path from 'node:path';
+import type { Stats } from 'node:fs';
 import { nameInAccounts } from '../../trust/facts.ts';
+import { isWithin, walkPath } from '../path-walk.ts';
 
-/** Linux follows as many. */
-const MOST_LINKS = 40;
 const FOR_GROUP = 0o020;
 const FOR_ALL = 0o002;
 /** In such a folder, as in /tmp, only the owner of a file may replace it, whoever may write there. */
@@ -30,35 +28,19 @@ export interface Trusted {
  * error.
  */
 export function describeDanger(file: string, trusted: Trusted, base = '/'): string | null {
-  const left = path.resolve(file).split('/');
-  let at = '/';
   let isInSticky = false;
-  let links = 0;
-  for (;;) {
-    const stats = lstatSync(at);
+  for (const [at, stats] of walkPath(file, base)) {
     const isChecked = isWithin(at, base);
     if (isChecked && !trusted.uids.includes(stats.uid) && (isInSticky || !stats.isSymbolicLink()))
       return `${at} belongs to ${nameUser(stats.uid)}`;
-    if (stats.isSymbolicLink()) {
-      links += 1;
-      if (links > MOST_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
-      const target = readlinkSync(at);
-      left.unshift(...target.split('/'));
-      if (target.startsWith('/')) [at, isInSticky] = [isChecked ? base : '/', false];
-      else at = path.dirname(at);
-    } else {
-      isInSticky = stats.isDirectory() && (stats.mode & STICKY) !== 0;
-      const by = isChecked && !(isInSticky && trusted.sticky) ? writersOf(stats, trusted) : null;
-      if (by !== null) return `${at} may be changed by ${by} (mode ${(stats.mode & 0o7777).toString(8).padStart(4, '0')})`;
-    }
-    let name = left.shift();
-    while (name === '' || name === '.') name = left.shift();
-    if (name === undefined) return null;
-    at = name === '..' ? path.dirname(at) : path.join(at, name);
+    // The folder of a link stays the one where we are.
+    if (stats.isSymbolicLink()) continue;
+    isInSticky = stats.isDirectory() && (stats.mode & STICKY) !== 0;
+    const by = isChecked && !(isInSticky && trusted.sticky) ? writersOf(stats, trusted) : null;
+    if (by !== null) return `${at} may be changed by ${by} (mode ${(stats.mode & 0o7777).toString(8).padStart(4, '0')})`;
   }
+  return null;
 }
-
-const isWithin = (file: string, base: string): boolean => base === '/' || file === base || file.startsWith(`${base}/`);
 
 /** Users besides the owner who may write there. */
 function writersOf({ mode, gid }: Stats, trusted: Trusted): string | null {

@@ -197,10 +197,11 @@ export function offerParts(root: string, program: MainFile, make: Make, load: Re
     const before = known.get(name);
     if (before !== undefined) return before.exports;
     const module: { exports: unknown } = { exports: {} };
-    known.set(name, module);
     const made = make(name, () => readText(name));
     if ('file' in made) module.exports = load(made.file);
     else (typeof made === 'function' ? made : made.runInThisContext())(module.exports, load, module, `${root}/main.cjs`, root);
+    // Only after it has run, because whoever asks again for one that threw must hear the error again. No part asks for itself meanwhile.
+    known.set(name, module);
     return module.exports;
   }
   globalThis.nospoolPart = loadPart;
