@@ -176,8 +176,9 @@ const KINDS = [
   { title: 'Constants: ', kinds: ['const', 'enum'] },
   { title: 'Types: ', kinds: ['interface', 'type'] },
 ];
-/** Interfaces and other types stand together. */
-const rankOf = ({ declarations }) => KINDS.findIndex(({ kinds }) => kinds.includes(declarations[0].kind));
+/** Interfaces and other types stand together; an abstract class is one of them, because a door has no more of it than its type. */
+const rankOf = ({ declarations: [{ kind, text }] }) =>
+  KINDS.findIndex(({ kinds }) => kinds.includes(/^(?:export )?(?:declare )?abstract /.test(text) ? 'type' : kind));
 
 /** Headings become links as GitHub makes them: a second one of the same letters gets a number. */
 function makeAnchors() {
@@ -251,9 +252,9 @@ function makePage(door, file, others) {
   const isGrouped = exported.some(({ doc }) => doc !== '');
   const groups = isGrouped
     ? exported.map(({ doc, names }) => ({ title: '', names: names.map(({ as }) => as), doc }))
-    : KINDS.map(({ title, kinds }) => ({
+    : KINDS.map(({ title }, rank) => ({
         title,
-        names: sorted.filter(({ declarations }) => kinds.includes(declarations[0].kind)).map(({ name }) => name),
+        names: sorted.filter((entry) => rankOf(entry) === rank).map(({ name }) => name),
         doc: '',
       }));
   const list = groups

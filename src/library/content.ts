@@ -28,7 +28,7 @@ export type Content =
   | Iterable<Octets>
   | AsyncIterable<Octets>
   | ReadableStream<Octets>
-  | { open(): Content | Promise<Content>; readonly size?: number };
+  | { open(): Content | Promise<Content>; readonly size?: number | undefined };
 
 export interface ContentOptions {
   /** Octets of a stream that are read before anything connects, and kept so that another server can be tried. */

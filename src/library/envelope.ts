@@ -12,9 +12,9 @@ export interface EnvelopeRecipient {
   /** `user@example.org` */
   readonly address: string;
   /** RFC 3461 §4.1 */
-  readonly notify?: readonly Notify[];
+  readonly notify?: readonly Notify[] | undefined;
   /** The address before it was rewritten, for ORCPT. RFC 3461 §4.2 */
-  readonly original?: string;
+  readonly original?: string | undefined;
 }
 
 /** Who sends, and who gets the message. Addresses are bare (`user@example.org`), never header text. */
@@ -23,29 +23,29 @@ export interface Envelope {
   readonly from: string;
   readonly to: string | readonly (string | EnvelopeRecipient)[];
   /** The fate of 8-bit content where the server does not offer 8BITMIME: 'convert' (default), 'send' it all the same, or 'refuse' to send. */
-  readonly withoutEightBit?: Transaction['withoutEightBit'];
+  readonly withoutEightBit?: Transaction['withoutEightBit'] | undefined;
   /** The content is binary, so that it needs BINARYMIME and CHUNKING, and goes out octet by octet as it is. RFC 3030 §3 */
-  readonly binary?: boolean;
+  readonly binary?: boolean | undefined;
   /** The header section needs RFC 6531; addresses say it themselves. */
-  readonly smtputf8?: boolean;
+  readonly smtputf8?: boolean | undefined;
   /** RFC 3461 §4.3 */
-  readonly ret?: 'FULL' | 'HDRS';
+  readonly ret?: 'FULL' | 'HDRS' | undefined;
   /** RFC 3461 §4.4 */
-  readonly envid?: string;
+  readonly envid?: string | undefined;
   /** Without DSN at the server, 'drop' (default) leaves the parameters out, 'require' fails. */
-  readonly dsn?: Transaction['dsn'];
+  readonly dsn?: Transaction['dsn'] | undefined;
   /** RFC 8689 §4 */
-  readonly requireTls?: boolean;
+  readonly requireTls?: boolean | undefined;
   /** -9 to 9. RFC 6710 §4 */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /** RFC 2852 §4 */
-  readonly deliverBy?: NonNullable<Transaction['deliverBy']>;
+  readonly deliverBy?: NonNullable<Transaction['deliverBy']> | undefined;
   /** `{ for }` seconds, or `{ until }` an RFC 3339 date. RFC 4865 §5 */
-  readonly hold?: NonNullable<Transaction['hold']>;
+  readonly hold?: NonNullable<Transaction['hold']> | undefined;
   /** Solicitation keywords. RFC 3865 §4 */
-  readonly solicit?: readonly string[];
+  readonly solicit?: readonly string[] | undefined;
   /** The authenticated submitter; `''` is `<>`. RFC 4954 §5 */
-  readonly submitter?: string;
+  readonly submitter?: string | undefined;
 }
 
 const KEYS: readonly (keyof Envelope)[] = [

@@ -6,22 +6,22 @@ import { unknownKey, unlessThrown } from './server.ts';
 /** The options of a pool, besides those of every call. */
 export interface PoolOptions extends Options {
   /** Sessions at a time; default 5. */
-  readonly connections?: number;
+  readonly connections?: number | undefined;
   /** Messages after which a session is closed; default 100. */
-  readonly messagesPerConnection?: number;
+  readonly messagesPerConnection?: number | undefined;
   /** The next message's envelope goes out with the end of the one before it; default true. */
-  readonly pipelining?: boolean;
+  readonly pipelining?: boolean | undefined;
   /** Milliseconds after which a session without work is closed; default 10,000. Servers do the same, mostly later. */
-  readonly idle?: number;
+  readonly idle?: number | undefined;
   /** Milliseconds after which a session is closed when it has no work; Infinity by default. */
-  readonly ttl?: number;
+  readonly ttl?: number | undefined;
   /** At most so many messages begin in so many milliseconds. */
-  readonly rate?: { readonly messages: number; readonly per: number };
+  readonly rate?: { readonly messages: number; readonly per: number } | undefined;
   /**
    * How often a message that nobody has is sent again by itself, over another session or to another server; default 2. A session that was
    * idle, or had messages before this one, costs none, also with 0, where the server ends it before it has answered anything for this message.
    */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
 }
 
 export const POOL_KEYS: readonly Exclude<keyof PoolOptions, keyof Options>[] = [

@@ -31,29 +31,29 @@ export interface Progress {
 /** The options of every call. What is undefined has its default. */
 export interface Options {
   /** EHLO argument. Default, and where it is no domain: the address literal of the connection. */
-  readonly hello?: string;
+  readonly hello?: string | undefined;
   /** Milliseconds; Infinity is none. `deadline` is for the whole of a `submit`, and where it is given for the whole of each `send`, waiting included. */
-  readonly timeouts?: { readonly [Key in keyof Timeouts]?: number | undefined };
+  readonly timeouts?: { readonly [Key in keyof Timeouts]?: number | undefined } | undefined;
   /** Ends the call. After the commit the verdict is still awaited, for `grace`. */
   readonly signal?: AbortSignal | undefined;
   /** Milliseconds; default 30,000. */
-  readonly grace?: number;
+  readonly grace?: number | undefined;
   /**
    * 'all' (default): everybody gets the message, or nobody. 'any': it is sent when at least one recipient was accepted, and the
    * outcome names the others.
    */
-  readonly recipients?: 'all' | 'any';
+  readonly recipients?: 'all' | 'any' | undefined;
   /** Octets of a stream that are read before anything connects, and kept so that another server can be tried. Default 65,536. */
-  readonly window?: number;
+  readonly window?: number | undefined;
   /** 'data': never BDAT, but for binary content. */
-  readonly framing?: 'auto' | 'data';
+  readonly framing?: 'auto' | 'data' | undefined;
   /**
    * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a
    * connection lost before it is `lost` and nobody has the message. 'together': a message that is at hand, of at most 65,536 octets,
    * goes out in one write with its end (with CHUNKING where no line of it begins with a dot); this is faster, and more losses are
    * `uncertain`.
    */
-  readonly commit?: 'apart' | 'together';
+  readonly commit?: 'apart' | 'together' | undefined;
   /** Hears each line of the conversation, without content and secrets. */
   readonly trace?: ((event: TraceEvent) => void) | undefined;
   /** Hears how far the content has come. */

@@ -23,20 +23,20 @@ export interface Server {
    * `unix:/run/smtp`, `lmtp+unix:/run/dovecot/lmtp`. User and password may stand in it, percent-encoded, where `auth` is not given.
    */
   readonly url: string | URL;
-  readonly tls?: TlsOptions;
-  readonly auth?: Auth;
+  readonly tls?: TlsOptions | undefined;
+  readonly auth?: Auth | undefined;
   /** `socks5://[user[:password]@]host[:port]` or `http://[user[:password]@]host:port`. */
-  readonly proxy?: string | URL;
+  readonly proxy?: string | URL | undefined;
   /** The IP address of this host to connect from. */
-  readonly localAddress?: string;
+  readonly localAddress?: string | undefined;
   /** The family of addresses to connect to. */
-  readonly family?: 4 | 6;
+  readonly family?: 4 | 6 | undefined;
   /** EHLO keywords that count as not offered, because the server announces and breaks them. */
-  readonly ignoreExtensions?: readonly string[];
+  readonly ignoreExtensions?: readonly string[] | undefined;
   /** Connects in place of this library; it may give any stream, and it need not look the name up. */
-  readonly socket?: (to: Destination, signal: AbortSignal) => Duplex | Promise<Duplex>;
+  readonly socket?: ((to: Destination, signal: AbortSignal) => Duplex | Promise<Duplex>) | undefined;
   /** Looks names up in place of this system. */
-  readonly resolver?: Resolver;
+  readonly resolver?: Resolver | undefined;
 }
 
 /** The place that a caller's own socket connects to. */
@@ -48,34 +48,34 @@ export interface Destination {
 
 /** Look-ups. Records are those of node:dns, and each function rejects with a `code` of node:dns. Those that are not given are this system's. */
 export interface Resolver {
-  readonly addresses?: Names['addresses'];
+  readonly addresses?: Names['addresses'] | undefined;
   /** For `/MX`. */
-  readonly mx?: Names['mx'];
+  readonly mx?: Names['mx'] | undefined;
   /** For `/SRV`. */
-  readonly srv?: Names['srv'];
+  readonly srv?: Names['srv'] | undefined;
 }
 
 /** Whether there is TLS, and whom to trust. What stands here counts for one server. */
 export interface TlsOptions {
   /** 'required': nothing is sent in clear. 'opportunistic': TLS if the server offers it, whoever it is. Default: required, and off on loopback. */
-  readonly mode?: 'required' | 'opportunistic' | 'off';
+  readonly mode?: 'required' | 'opportunistic' | 'off' | undefined;
   /** False: any certificate will do. */
-  readonly verify?: boolean;
+  readonly verify?: boolean | undefined;
   /** Certificates in PEM that are trusted in place of the system's. */
-  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** A file of them. */
-  readonly caFile?: string;
+  readonly caFile?: string | undefined;
   /** `sha256:` and 64 hexadecimal digits, of the certificate or its public key; replaces verification by CA. */
-  readonly fingerprint?: string | readonly string[];
+  readonly fingerprint?: string | readonly string[] | undefined;
   /** The name for SNI and verification, where it is not the host of the URL. */
-  readonly serverName?: string;
+  readonly serverName?: string | undefined;
   /** The client's own certificate and its key, in PEM; they are given together. */
-  readonly certificate?: string | Uint8Array;
-  readonly key?: string | Uint8Array;
-  readonly minVersion?: '1.2' | '1.3';
-  readonly maxVersion?: '1.2' | '1.3';
+  readonly certificate?: string | Uint8Array | undefined;
+  readonly key?: string | Uint8Array | undefined;
+  readonly minVersion?: '1.2' | '1.3' | undefined;
+  readonly maxVersion?: '1.2' | '1.3' | undefined;
   /** As in `tls.createSecureContext`. */
-  readonly ciphers?: string;
+  readonly ciphers?: string | undefined;
 }
 
 /** How to log in: with a password, with an access token, or by a mechanism of the caller's own. */
@@ -85,7 +85,7 @@ export type Auth =
       /** A function is asked for each connection. */
       readonly password: string | ((signal: AbortSignal) => string | Promise<string>);
       /** SASL names in order of preference; default: the strongest that both sides have. */
-      readonly mechanisms?: readonly string[];
+      readonly mechanisms?: readonly string[] | undefined;
     } & InClear)
   | ({
       readonly user: string;
@@ -99,7 +99,7 @@ export type Auth =
 
 interface InClear {
   /** True: credentials may go over a connection that others can read. */
-  readonly allowPlaintext?: boolean;
+  readonly allowPlaintext?: boolean | undefined;
 }
 
 /** A server as the engine takes it, with what only the library has. */

@@ -9,11 +9,10 @@ import { isAscii } from './text.ts';
 /**
  * A mailbox as it stands on the wire. `localPart` is in its shortest form (quoted only when it must be). `domain` is as its
  * author wrote it, without a trailing dot, an address literal in its brackets, or '' for a bare local-part that somebody has
- * still to qualify. RFC 5321 §4.1.2
+ * still to qualify. RFC 5321 §4.1.2. Nobody can write such a value down, nor change one, because of the private member:
+ * `parseMailbox` and `parseReversePath` make them all.
  */
-export type Mailbox = CheckedMailbox;
-/** Nobody can write such a value down, nor change one, because of the private member: the functions of this file make them all. */
-declare abstract class CheckedMailbox {
+export declare abstract class Mailbox {
   private readonly isChecked: true;
   readonly localPart: string;
   readonly domain: string;

@@ -8,9 +8,9 @@ export type RefusalPoint = 'GREETING' | 'AUTH' | 'MAIL' | 'RCPT' | 'DATA' | 'END
 /** Which commands a refusal is for. */
 export interface RefusalScope {
   /** How many; default: all. */
-  readonly times?: number;
+  readonly times?: number | undefined;
   /** Only those with this address: the sender at MAIL, the recipient at RCPT and, in LMTP, at END. Default: any. */
-  readonly address?: string | ((address: string) => boolean);
+  readonly address?: (string | ((address: string) => boolean)) | undefined;
 }
 
 interface PlannedRefusal {

@@ -23,8 +23,8 @@ export type DropPoint = 'GREETING' | 'EHLO' | 'STARTTLS' | 'AUTH' | 'MAIL' | 'RC
 export interface SinkTls {
   readonly mode: 'starttls' | 'implicit';
   /** PEM; default: the sink makes a key and a certificate for localhost, 127.0.0.1 and ::1 that it has signed itself. */
-  readonly key?: string;
-  readonly cert?: string;
+  readonly key?: string | undefined;
+  readonly cert?: string | undefined;
 }
 
 /** Who may log in; a function decides it itself. */
@@ -35,22 +35,22 @@ export type SinkLogin =
 /** The options of a sink. */
 export interface SinkOptions {
   /** Default: 127.0.0.1. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** Default: any free one. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** The path of a unix socket, in place of `host` and `port`. */
-  readonly socket?: string;
-  readonly lmtp?: boolean;
+  readonly socket?: string | undefined;
+  readonly lmtp?: boolean | undefined;
   /** Default: no TLS. */
-  readonly tls?: 'starttls' | 'implicit' | SinkTls;
+  readonly tls?: 'starttls' | 'implicit' | SinkTls | undefined;
   /** The sink offers AUTH PLAIN and LOGIN, after STARTTLS where it offers that, and takes no MAIL before. */
-  readonly auth?: SinkLogin;
+  readonly auth?: SinkLogin | undefined;
   /** EHLO keywords with their parameters; default: `USUAL_EXTENSIONS` of `nospool/smtp/server`. STARTTLS and AUTH come by `tls` and `auth`. */
-  readonly extensions?: readonly string[];
+  readonly extensions?: readonly string[] | undefined;
   /** Milliseconds by which each answer is late, as over a long line. */
-  readonly latency?: number;
+  readonly latency?: number | undefined;
   /** The most octets of a message; default: 50 MiB. */
-  readonly size?: number;
+  readonly size?: number | undefined;
 }
 
 /** An address of the envelope, without angle brackets; the null reverse-path is `''`. Keywords of parameters are in upper case. RFC 5321 §4.1.2 */

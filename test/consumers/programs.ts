@@ -49,6 +49,20 @@ export const routing = router.startRouting;
 export const routes = router.agree;
 export const aliases = router.searchAliases(['root']);
 export const address = router.parseSmarthost('smtp://127.0.0.1');
+export const path = smtp.parseMailbox('ann@example.org');
+export const mailbox = path.ok ? path.value : null;
+export const received = server.parseMailbox('ann@example.org');
+export const routed = router.parseReversePath('<>');
+/** \`undefined\` is no choice, also where \`exactOptionalPropertyTypes\` makes a value of it. */
+type Loose<T> = { [Key in keyof T]: {} extends Pick<T, Key> ? T[Key] | undefined : T[Key] };
+export const options = (given: Loose<nospool.PoolOptions & nospool.Options>): nospool.PoolOptions & nospool.Options => given;
+export const forOne = (given: Loose<nospool.SendOptions>): nospool.SendOptions => given;
+export const letter = (given: Loose<nospool.Envelope>): nospool.Envelope => given;
+export const recipient = (given: Loose<nospool.EnvelopeRecipient>): nospool.EnvelopeRecipient => given;
+export const place = (given: Loose<nospool.Server>): nospool.Server => given;
+export const tls = (given: Loose<nospool.TlsOptions>): nospool.TlsOptions => given;
+export const names = (given: Loose<nospool.Resolver>): nospool.Resolver => given;
+export const sinkOptions = (given: Loose<NonNullable<Parameters<typeof sink>[0]>>): Parameters<typeof sink>[0] => given;
 export const doors = { nospool, nodemailer, router, smtp, server };
 export class Own extends Pool {}
 export class Odd extends SmtpError {}

@@ -51,7 +51,7 @@ export interface Transaction {
   /** -9 to 9. RFC 6710 §4 */
   readonly priority?: number;
   /** Seconds (may be negative only with 'N') and mode. RFC 2852 §4 */
-  readonly deliverBy?: { readonly seconds: number; readonly mode: 'R' | 'N'; readonly trace?: boolean };
+  readonly deliverBy?: { readonly seconds: number; readonly mode: 'R' | 'N'; readonly trace?: boolean | undefined };
   /** Seconds, or an RFC 3339 date. RFC 4865 §5 */
   readonly hold?: { readonly for: number } | { readonly until: string };
   /** Solicitation keywords. RFC 3865 §4 */
