@@ -99,7 +99,7 @@ export async function openClient(host: Host, terms: Terms, options: Options, may
     timeouts,
     security,
     signal,
-    names: namesOf(host, causes),
+    ownNames: namesOf(host, causes),
     mayMoveOn,
     dial: dialOf(host),
     noteFailure: causes.note,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { endpointsOf, targetsOf } from '../../src/transport/lookup/endpoints.ts';
-import { type Host, namesOf, theseNames } from '../../src/transport/lookup/names.ts';
+import { type Host, namesOf } from '../../src/transport/lookup/names.ts';
 import { hostAt } from '../support/delivery.ts';
 import { a, aaaa, mx, type NameServer, nameServer } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';
@@ -164,7 +164,10 @@ test('a name server that says that it cannot help is passed over, too; one that 
 
 async function givenUp(name: string, files: Readonly<Record<string, string>>, after: number): Promise<string | undefined> {
   const left = new AbortController();
-  const looked = namesOf(host({ files })).addresses(name, { family: 4, signal: left.signal });
+  const looked = namesOf(host({ files }), () => import('../../src/process/child-lookup.ts')).addresses(name, {
+    family: 4,
+    signal: left.signal,
+  });
   setTimeout(() => left.abort(), after);
   return looked.then(
     () => 'found',
@@ -210,7 +213,7 @@ test('a process that may have no netlink socket, and so cannot ask for its own a
     throw Object.assign(new Error('uv_interface_addresses returned EAFNOSUPPORT'), { code: 'ERR_SYSTEM_ERROR' });
   };
   try {
-    const found = await theseNames.addresses('localhost', { family: 4, signal: new AbortController().signal });
+    const found = await namesOf().addresses('localhost', { family: 4, signal: new AbortController().signal });
     assert.deepEqual(
       found.map(({ address }) => address),
       ['127.0.0.1'],
