@@ -99,6 +99,7 @@ const known: Names = {
 };
 const asked = (): Names =>
   namesOf({
+    platform: 'linux',
     read: () => null,
     exists: () => false,
     hostname: () => 'client',

@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { aLabels } from '../a-labels.ts';
 import { type EndSignal, makeEnding } from '../abort.ts';
 import { alarm } from '../clock.ts';
+import { hasSystemFiles } from '../platform.ts';
 import {
   addressesIn,
   candidatesOf,
@@ -27,6 +28,8 @@ const makeError = (code: string): Error => Object.assign(new Error(code), { code
 
 /** The facts of a host. */
 export interface Host {
+  /** As `process.platform`. */
+  readonly platform: string;
   /** Returns the text of a file; null if it cannot be read. */
   readonly read: (path: string) => string | null;
   readonly exists: (path: string) => boolean;
@@ -41,6 +44,7 @@ export interface Host {
 const os = () => process.getBuiltinModule('node:os');
 
 const THIS_HOST: Host = {
+  platform: process.platform,
   read(path) {
     try {
       return readFileSync(path, 'latin1');
@@ -63,7 +67,8 @@ const THIS_HOST: Host = {
 };
 
 /** Makes the look-ups of a host. Each rejects with a `code` of node:dns. */
-export function namesOf(host = THIS_HOST, system: LoadSystem = () => import('./getaddrinfo.ts')): Names {
+export function namesOf(given = THIS_HOST, system: LoadSystem = () => import('./getaddrinfo.ts')): Names {
+  const host: Host = hasSystemFiles(given.platform) ? given : { ...given, read: () => null };
   const conf = (): Servers => ({
     ...readResolvConf(host.read('/etc/resolv.conf') ?? '', host.hostname(), host.environment),
     servers: host.servers,
@@ -92,7 +97,7 @@ async function lookUpAddresses(
 ): Promise<readonly IpAddress[]> {
   const nsswitch = host.read('/etc/nsswitch.conf');
   // A name that ends in a number is an old form of an address (inet_aton(3)), or nothing.
-  const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || process.platform === 'linux');
+  const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || host.platform === 'linux');
   const { exists, hostname: ownName } = host;
   const steps: readonly LookupStep[] = isPlain
     ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
