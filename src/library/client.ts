@@ -158,7 +158,8 @@ export class SessionClient implements Client {
       session.connection.abort(abortReason(opening));
     };
     if (opening.aborted) end();
-    else void session.opened().then(whenAborted(opening, end));
+    const unlink = whenAborted(opening, end);
+    void session.opened().then(() => unlink());
   }
 
   /** Resolves when the session is over, for whatever reason. */
