@@ -211,7 +211,7 @@ async function attempt(
 
 /** Before the commit a signal ends the session; after it the verdict is awaited for `grace`, and `urgent` ends that, too. The value undoes this. */
 function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_GRACE }: UrgentInterrupts): () => void {
-  let stop = (): void => {};
+  let stop: (() => void) | undefined;
   const end = () => connection.abort(abortReason(urgent.aborted ? urgent : signal));
   const interrupt = () => {
     if (connection.hasCommitted) stop = alarm(grace, end);
@@ -220,7 +220,7 @@ function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_
   if (signal.aborted) interrupt();
   const unlink = [whenAborted(signal, interrupt), whenAborted(urgent, end)];
   return () => {
-    stop();
+    stop?.();
     for (const each of unlink) each();
   };
 }
