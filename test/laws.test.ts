@@ -46,9 +46,9 @@ const LAW: Readonly<Record<string, readonly RegExp[]>> = {
   'transport/lookup': [
     /^smtp\/(path|parsed)\.ts$/,
     /^router\/(smarthost|loopback)\.ts$/,
-    /^transport\/(abort|clock|address|a-labels)\.ts$/,
+    /^transport\/(abort|clock|address|a-labels|platform)\.ts$/,
   ],
-  'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/(address|a-labels|digest|wire)\.ts$/, /^trust\//],
+  'transport/tls': [...CORE, /^router\/smarthost\.ts$/, /^transport\/(address|a-labels|digest|platform|wire)\.ts$/, /^trust\//],
   submit: BELOW_SUBMIT,
   library: BELOW_CONFIG,
   'library/nodemailer': [...BELOW_CONFIG, /^library\/\w[^/]*\.ts$/],

@@ -99,7 +99,7 @@ export async function openClient(host: Host, terms: Terms, options: Options, may
     timeouts,
     security,
     signal,
-    names: namesOf(host, causes),
+    ownNames: namesOf(host, causes),
     mayMoveOn,
     dial: dialOf(host),
     noteFailure: causes.note,
@@ -158,7 +158,8 @@ export class SessionClient implements Client {
       session.connection.abort(abortReason(opening));
     };
     if (opening.aborted) end();
-    else void session.opened().then(whenAborted(opening, end));
+    const unlink = whenAborted(opening, end);
+    void session.opened().then(() => unlink());
   }
 
   /** Resolves when the session is over, for whatever reason. */

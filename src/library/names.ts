@@ -1,11 +1,11 @@
 /** Look-ups by functions of the caller's, whose answers are checked; this system answers what they do not. */
 
 import { isIPv4, isIPv6 } from '../smtp/path.ts';
-import { reasonOf } from '../transport/abort.ts';
+import { reasonOf, whenAborted } from '../transport/abort.ts';
 import { systemNames } from '../transport/lookup/endpoints.ts';
-import type { Names } from '../transport/lookup/question.ts';
+import type { Names, NameQuestion as OwnQuestion } from '../transport/lookup/question.ts';
 import type { Causes, Tell } from './causes.ts';
-import type { Host, Resolver } from './server.ts';
+import type { Host, NameQuestion, Resolver } from './server.ts';
 
 /** undefined: this system answers everything. */
 export function namesOf(host: Pick<Host, 'resolver' | 'smarthost'> | undefined, causes: Causes): Names | undefined {
@@ -15,22 +15,27 @@ export function namesOf(host: Pick<Host, 'resolver' | 'smarthost'> | undefined, 
   const { addresses, mx, srv }: Resolver = resolver;
   return {
     addresses: addresses
-      ? (name, question) => inWords('addresses', () => addresses.call(resolver, name, question), addressOf, tell)
+      ? (name, asked) => inWords('addresses', asked, (question) => addresses.call(resolver, name, question), addressOf, tell)
       : systemNames.addresses,
-    mx: mx ? (name, question) => inWords('mx', () => mx.call(resolver, name, question), mxOf, tell) : systemNames.mx,
-    srv: srv ? (name, question) => inWords('srv', () => srv.call(resolver, name, question), srvOf, tell) : systemNames.srv,
+    mx: mx ? (name, asked) => inWords('mx', asked, (question) => mx.call(resolver, name, question), mxOf, tell) : systemNames.mx,
+    srv: srv ? (name, asked) => inWords('srv', asked, (question) => srv.call(resolver, name, question), srvOf, tell) : systemNames.srv,
   };
 }
 
 /** An error without a code of node:dns is shown with its own words. `read` gives null for what is no answer. */
 async function inWords<Answer>(
   key: keyof Resolver,
-  ask: () => Promise<readonly Answer[]>,
+  { family, signal }: OwnQuestion,
+  ask: (question: NameQuestion) => Promise<readonly Answer[]>,
   read: (answer: Partial<Answer> | null) => Answer | null,
   tell: Tell,
 ): Promise<readonly Answer[]> {
+  // The caller's function gets the runtime's own signal.
+  const left = new AbortController();
+  if (signal.aborted) left.abort();
+  const unlink = whenAborted(signal, () => left.abort());
   try {
-    const answers: unknown = await ask();
+    const answers: unknown = await ask({ family, signal: left.signal });
     const found = Array.isArray(answers) ? answers.map(read) : [null];
     if (found.includes(null)) throw new Error(`resolver.${key} gave no records`);
     return found as readonly Answer[];
@@ -39,6 +44,8 @@ async function inWords<Answer>(
     // That a name has no such records is an answer.
     if (code !== 'ENODATA') tell(error);
     throw code === undefined ? Object.assign(new Error(reasonOf(error)), { code: reasonOf(error) }) : error;
+  } finally {
+    unlink();
   }
 }
 

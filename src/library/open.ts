@@ -17,7 +17,8 @@ export type Opened =
   | { readonly session: null; readonly attempts: readonly Attempt[] };
 
 export type OpenOptions = Omit<SessionOptions, 'transactions' | 'observer'> & {
-  readonly names: Names | undefined;
+  /** A caller's own names for the server, in place of `names`. */
+  readonly ownNames?: Names | undefined;
   /** True: where a session does not open the next address is tried, as for one message. */
   readonly mayMoveOn?: boolean;
   readonly observe: (name: string) => SessionOptions['observer'];
@@ -26,8 +27,12 @@ export type OpenOptions = Omit<SessionOptions, 'transactions' | 'observer'> & {
 };
 
 /** Never rejects. Without a session, and without a signal, the attempts say why. */
-export async function open(host: Smarthost, { names, mayMoveOn = false, observe, noteFailure, ...options }: OpenOptions): Promise<Opened> {
+export async function open(
+  host: Smarthost,
+  { ownNames, mayMoveOn = false, observe, noteFailure, ...options }: OpenOptions,
+): Promise<Opened> {
   const { signal, timeouts } = options;
+  const names = ownNames ?? options.names;
   const attempts: Attempt[] = [];
   const fail = (name: string, detail: string): void => {
     const failure = unresolved(detail);

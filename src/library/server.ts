@@ -2,6 +2,7 @@
  * Reads a server as a program gives it: a URL, or an object with policies. Everything that cannot be is a sentence for the program's
  * author. Connects to nothing and asks for no password.
  */
+import type { MxRecord, SrvRecord } from 'node:dns';
 import type { Duplex } from 'node:stream';
 import { nearest } from '../router/nearest.ts';
 import { parseProxy } from '../router/proxy-url.ts';
@@ -13,7 +14,6 @@ import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
 import type { Dial } from '../submit/session.ts';
 import { reasonOf } from '../transport/abort.ts';
-import type { Names } from '../transport/lookup/question.ts';
 
 /** A server to send to. A string is its URL. */
 export interface Server {
@@ -48,11 +48,21 @@ export interface Destination {
 
 /** Look-ups. Records are those of node:dns, and each function rejects with a `code` of node:dns. Those that are not given are this system's. */
 export interface Resolver {
-  readonly addresses?: Names['addresses'] | undefined;
+  readonly addresses?:
+    | ((name: string, question: NameQuestion) => Promise<readonly { readonly address: string; readonly family: number }[]>)
+    | undefined;
   /** For `/MX`. */
-  readonly mx?: Names['mx'] | undefined;
+  readonly mx?: ((name: string, question: NameQuestion) => Promise<readonly MxRecord[]>) | undefined;
   /** For `/SRV`. */
-  readonly srv?: Names['srv'] | undefined;
+  readonly srv?: ((name: string, question: NameQuestion) => Promise<readonly SrvRecord[]>) | undefined;
+}
+
+/** What is asked besides the name. */
+export interface NameQuestion {
+  /** The family of addresses to ask for. */
+  readonly family: 'any' | 4 | 6;
+  /** It comes when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
 }
 
 /** Whether there is TLS, and whom to trust. What stands here counts for one server. */

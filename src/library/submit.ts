@@ -72,7 +72,7 @@ async function deliverTaken(
       timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
       security,
       observe: (host) => observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, measured.size),
-      names: (host) => namesOf(hostOf(host), causes),
+      namesFor: (host) => namesOf(hostOf(host), causes),
       dialFor: (host) => dialOf(hostOf(host)),
       noteFailure: causes.note,
       interrupts: { ...ends, signal },

@@ -6,6 +6,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import type { Input } from '../message/source.ts';
+import { commandNames } from '../process/names.ts';
 import { logOutcome } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
 import { countColumns, failWith, makeTrace, remark, tracePrinter, writeLines, writeOver, writePrintedLines } from '../process/stderr.ts';
@@ -77,6 +78,7 @@ export async function runSend(options: SendOptions, operands: readonly string[])
     },
     {
       security: systemSecurity(process.env),
+      names: commandNames,
       interrupts,
       observer: { ...waterfall?.observer, trace: joinTraces(makeTrace(options.verbose ? 1 : 0), tracing?.trace), progress: progress?.sent },
     },

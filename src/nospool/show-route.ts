@@ -4,6 +4,7 @@
  */
 
 import { parseOperands } from '../message/recipients.ts';
+import { commandNames } from '../process/names.ts';
 import { failWith, writeJson, writeLines } from '../process/stderr.ts';
 import { printSmarthost, type Smarthost } from '../router/smarthost.ts';
 import { chooseReversePath, domainsOf, routeRecipients } from '../submit/envelope.ts';
@@ -62,10 +63,10 @@ export interface Resolved {
 /** Asks the name servers, each for at most `within` milliseconds. */
 async function resolveHost(host: Smarthost, within: number): Promise<Resolved> {
   const url = printSmarthost(host);
-  const targets = await targetsOf(host, within);
+  const targets = await targetsOf(host, within, commandNames);
   if (!targets.ok) return { url, problem: targets.detail, names: [] };
   const names = targets.value.map(async (target) => {
-    const found = await endpointsOf(target, within);
+    const found = await endpointsOf(target, within, commandNames);
     const { name, port } = target;
     return {
       name,

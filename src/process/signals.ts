@@ -35,9 +35,9 @@ export function listenForSignals(isTyped: boolean): UrgentInterrupts {
 /** Makes an input fail as soon as the signal comes, even while it waits. One read at a time. */
 export function makeAbortable(input: Input, signal: EndSignal): Input {
   const fail = (): Ended => ({ end: 'failed', detail: String(signal.reason) });
-  let interrupt = (): void => {};
+  let interrupt: (() => void) | undefined;
   // One listener serves all reads, because a long message has many.
-  signal.addEventListener('abort', () => interrupt(), { once: true });
+  signal.addEventListener('abort', () => interrupt?.(), { once: true });
   return {
     ...(input.file ? { file: input.file } : {}),
     ...(input.useMemory ? { useMemory: (memory) => input.useMemory?.(memory) } : {}),

@@ -6,6 +6,7 @@
 import type { Config } from '../config/config.ts';
 import type { LoneDot } from '../message/lone-dot.ts';
 import type { Input } from '../message/source.ts';
+import { commandNames } from '../process/names.ts';
 import type { Reports } from '../process/report.ts';
 import { listenForSignals, makeAbortable } from '../process/signals.ts';
 import { chooseSockets } from '../process/sockets.ts';
@@ -89,6 +90,7 @@ async function submitStdin(
     {
       security: systemSecurity(process.env),
       interrupts,
+      names: commandNames,
       connect: await chooseSockets(),
       observer: { ...observer, routed: tree ? (routing) => say(2, tree.printRouting(routing)) : undefined },
     },

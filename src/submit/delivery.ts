@@ -35,8 +35,8 @@ export interface Delivery {
 export interface DeliveryOptions extends Omit<SessionOptions, 'transactions' | 'signal' | 'dial'> {
   /** `deadline` is for the whole delivery, from the first lookup to the verdict. */
   readonly timeouts: SessionOptions['timeouts'] & { readonly resolve: number; readonly deadline?: number };
-  /** Looks names up; default: as this system does. */
-  readonly names?: Names | ((host: Smarthost) => Names | undefined) | undefined;
+  /** A caller's own names for a host, in place of `names`; undefined where there are none. */
+  readonly namesFor?: ((host: Smarthost) => Names | undefined) | undefined;
   /** A caller's own way to a host, in place of ours; undefined where there is none. */
   readonly dialFor?: ((host: Smarthost) => Dial | undefined) | undefined;
   /** Hears of the failure of each attempt, with what such a way has thrown. */
@@ -89,7 +89,7 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
     return endFailed(run, false);
   }
   observer?.resolving?.();
-  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, namesFor(host, run.options), signal), signal);
+  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, namesOf(host, run.options), signal), signal);
   if (targets === null) return endInterrupted(run);
   if (!targets.ok) {
     noteUnresolved(run, host, host.host, targets.detail);
@@ -110,7 +110,7 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   options.observer?.resolving?.();
   const looking = options.dialFor?.(host)
     ? parsed(byName(target))
-    : endpointsOf(target, options.timeouts.resolve, namesFor(host, options), signal);
+    : endpointsOf(target, options.timeouts.resolve, namesOf(host, options), signal);
   const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
   if (!found.ok) {
@@ -151,7 +151,7 @@ function endInterrupted({ interrupts, attempts }: Run): Outcome {
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
-const namesFor = (host: Smarthost, { names }: DeliveryOptions): Names | undefined => (typeof names === 'function' ? names(host) : names);
+const namesOf = (host: Smarthost, { namesFor, names }: DeliveryOptions): Names | undefined => namesFor?.(host) ?? names;
 
 /** The failure of a look-up. */
 export const unresolved = (detail: string): SessionFailure => ({
@@ -206,7 +206,7 @@ async function attempt(
 
 /** Before the commit a signal ends the session; after it the verdict is awaited for `grace`, and `urgent` ends that, too. The value undoes this. */
 function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_GRACE }: UrgentInterrupts): () => void {
-  let stop = (): void => {};
+  let stop: (() => void) | undefined;
   const end = () => connection.abort(abortReason(urgent.aborted ? urgent : signal));
   const interrupt = () => {
     if (connection.hasCommitted) stop = alarm(grace, end);
@@ -215,7 +215,7 @@ function letInterrupt(connection: Connection, { signal, urgent, grace = VERDICT_
   if (signal.aborted) interrupt();
   const unlink = [whenAborted(signal, interrupt), whenAborted(urgent, end)];
   return () => {
-    stop();
+    stop?.();
     for (const each of unlink) each();
   };
 }

@@ -28,7 +28,7 @@ export interface UrgentInterrupts<Signal extends EndSignal = EndSignal> extends 
 export async function unlessAborted<T>(work: Promise<T>, signal: EndSignal | undefined): Promise<T | null> {
   if (signal === undefined) return work;
   if (signal.aborted) return null;
-  let unlink = () => {};
+  let unlink: (() => void) | undefined;
   const aborted = new Promise<null>((resolve) => {
     unlink = whenAborted(signal, () => resolve(null));
   });

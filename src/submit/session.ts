@@ -14,6 +14,7 @@ import { isIPv6 } from '../smtp/path.ts';
 import type { EndSignal } from '../transport/abort.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
+import type { Names } from '../transport/lookup/question.ts';
 import type { Endpoint, Target } from '../transport/lookup/target.ts';
 import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
 import type { Connect, Reached, Unreached, Wire } from '../transport/wire.ts';
@@ -64,6 +65,8 @@ export interface SessionOptions {
   readonly security: Security;
   readonly encoder?: ConnectionOptions['encoder'];
   readonly commitsAtOnce?: ConnectionOptions['commitsAtOnce'];
+  /** Looks the names of this system up; default: by a thread of this process where only the C library knows. */
+  readonly names?: Names | undefined;
   /** Default: this program connects. */
   readonly dial?: Dial | undefined;
   /** Makes the wires of this program where it can, and has TLS of its own. Default: Node's sockets. */
@@ -213,9 +216,9 @@ const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, observer }:
 });
 
 /** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
-async function connectToProxy(link: Through, [endpoint]: readonly Endpoint[], { timeouts, signal }: SessionOptions): Promise<Connected> {
+async function connectToProxy(link: Through, [endpoint]: readonly Endpoint[], options: SessionOptions): Promise<Connected> {
   const { connectProxy } = await import('../transport/proxy.ts');
-  return toConnected(await connectProxy(link, timeouts, signal), endpoint, signal);
+  return toConnected(await connectProxy(link, options), endpoint, options.signal);
 }
 
 /** As `Connected`, with what a program's own way has thrown. */

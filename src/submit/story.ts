@@ -30,7 +30,7 @@ export interface StoryObserver extends SessionObserver {
 }
 
 /** What the configuration does not know. */
-export interface StoryOptions extends Pick<DeliveryOptions, 'security' | 'interrupts' | 'connect'> {
+export interface StoryOptions extends Pick<DeliveryOptions, 'security' | 'interrupts' | 'names' | 'connect'> {
   readonly observer?: StoryObserver | undefined;
 }
 

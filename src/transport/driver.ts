@@ -222,7 +222,8 @@ export class Connection {
     content: ContentOpener,
     { signal, grace = VERDICT_GRACE, urgent, progress, trace }: MessageOptions = {},
   ): Promise<SessionOutcome> {
-    if (signal?.aborted) return Promise.resolve(failed(aborted(abortReason(signal))));
+    const over = signal?.aborted ? signal : urgent;
+    if (over?.aborted) return Promise.resolve(failed(aborted(abortReason(over))));
     if (!this.isUsable) {
       if (this.#options.plan.transactions === 'one' && this.#request !== null)
         throw new Error('bug: the connection is not free for a transaction');
@@ -290,7 +291,7 @@ export class Connection {
 
   #listenFor(request: Request, signal: EndSignal | undefined, urgent: EndSignal | undefined, grace: number): void {
     if (signal === undefined && urgent === undefined) return;
-    let stopClock = (): void => {};
+    let stopClock: (() => void) | undefined;
     const wait = (detail: string): void => {
       stopClock = alarm(grace, () => this.abort(detail));
     };
@@ -300,7 +301,7 @@ export class Connection {
     ];
     request.release = () => {
       for (const each of unlink) each();
-      stopClock();
+      stopClock?.();
     };
   }
 
@@ -313,7 +314,8 @@ export class Connection {
     }
     if (request === this.#request) this.#request = null;
     else if (request.hasBegun) request.ended = detail;
-    else this.#waiting.splice(this.#waiting.indexOf(request), 1);
+    // What is not there is sought behind the last one.
+    else this.#waiting.splice(this.#waiting.indexOf(request) >>> 0, 1);
     request.release();
     request.resolve(failed(aborted(detail)));
     this.#work();

@@ -9,6 +9,7 @@ import { type EndSignal, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { connectFirst, type FailedEndpoint } from './connect.ts';
 import { endpointsOf } from './lookup/endpoints.ts';
+import type { Names } from './lookup/question.ts';
 import { beginProxy, type Destination } from './proxy-talk.ts';
 import { type Reached, type Unreached, unreached, type Wire } from './wire.ts';
 
@@ -19,18 +20,23 @@ interface ProxyLimits {
   readonly connect: number;
 }
 
+interface ProxyOptions {
+  readonly timeouts: ProxyLimits;
+  readonly names?: Names | undefined;
+  readonly signal?: EndSignal | undefined;
+}
+
 /** Connects to the proxy of a link. Nothing has been read from the wire. */
 export async function connectProxy(
   link: Link & { readonly proxy: ProxyPolicy },
-  limits: ProxyLimits,
-  signal?: EndSignal,
+  { timeouts, names, signal }: ProxyOptions,
 ): Promise<Reached<Wire>> {
   const { host, port } = link.proxy;
   const target = { name: host, port, unix: false, fromDns: false, link: { ...link, proxy: null } };
-  const found = await endpointsOf(target, limits.resolve, undefined, signal);
+  const found = await endpointsOf(target, timeouts.resolve, names, signal);
   if (!found.ok) return unreached('resolve', `the proxy cannot be found: ${found.detail}`);
   const { winner, failed: dead } = await connectFirst(found.value, {
-    within: limits.connect,
+    within: timeouts.connect,
     ...(link.sourceAddress === '' ? {} : { from: link.sourceAddress }),
     ...(signal ? { signal } : {}),
   });

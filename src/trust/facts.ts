@@ -46,7 +46,7 @@ function readText(path: string): string {
  */
 export function whyOpenFileRefused(kind: FileKind, path: string, stats: Stats, fd: number, runner: Runner = runningUser()): string | null {
   if (!stats.isFile()) return 'is refused, because it is not a regular file';
-  // A mode says nothing where there are no uids.
+  // A mode says nothing where there are no uids. There only files are read that a program or its user has named.
   return process.geteuid === undefined ? null : whyRefused(kind, fileFactsOf(path, stats, fd), runner);
 }
 

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
 import { TIMEOUTS } from '../../src/library/options.ts';
+import { parseServer } from '../../src/library/server.ts';
+import { PORTS, printSmarthost } from '../../src/router/smarthost.ts';
 import { classifyFailure } from '../../src/smtp/client/classify.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 
@@ -100,6 +102,20 @@ test('the table of authentication has every key', () => {
     sorted(keysOf(rowsOf('Authentication', 'option'))),
     sorted([...keys.matchAll(/'(\w+)'/g)].map((match) => match[1] as string)),
   );
+});
+
+test('each URL is short for what the table says', () => {
+  const rows = rowsOf('URLs', 'URL');
+  assert.ok(rows.length > 8);
+  for (const [urls = '', whole = ''] of rows)
+    for (const url of keysOf([[urls], [whole]])) {
+      const host = parseServer(url);
+      assert.equal(host.ok ? `\`${printSmarthost(host.value.smarthost)}\`` : host.detail, whole, url);
+    }
+  // Every scheme has its row.
+  const schemes = keysOf(rows).map((url) => /^[\w+]+:(?=\/)/.exec(url)?.[0]);
+  for (const scheme of [...Object.keys(PORTS).map((name) => `${name}:`), 'smtps:', 'lmtp+unix:'])
+    assert.ok(schemes.includes(scheme), scheme);
 });
 
 test('the time-outs are those of the code', () => {

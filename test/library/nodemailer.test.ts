@@ -5,9 +5,10 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, verify as verifySignature } from 'node:crypto';
 import { getEventListeners } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, type Socket, connect as tcp } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -28,6 +29,7 @@ import {
 } from '../../src/library/nodemailer/index.ts';
 import { Tokens } from '../../src/library/nodemailer/oauth.ts';
 import { readSettings, type Settings } from '../../src/library/nodemailer/options.ts';
+import { sink } from '../../src/testing/index.ts';
 import { startSocks } from '../support/proxies.ts';
 import { errorOf, type Failed, type Info, MAIL, MAKERS } from '../support/side-by-side.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
@@ -740,6 +742,47 @@ transport('getSocket: given or not, and never secured by surprise', async () => 
   assert.ok(host.sessions[0]?.includes('AUTH PLAIN AHRpbQBzZWNyZXQ='));
   await host.stop();
 });
+
+transport('getSocket that gives none: the socket is connected as the other options say', () =>
+  within(10_000, async () => {
+    const none = { ignoreTLS: true, getSocket: (_: object, done: (error: null, found: false) => void) => done(null, false) };
+    const folder = mkdtempSync(path.join(tmpdir(), 'nospool-nodemailer-'));
+    const here = await startHost({ path: path.join(folder, 'smtp') });
+    await made({ url: `unix:${path.join(folder, 'smtp')}`, ...none }).send();
+    assert.equal(here.held.length, 1, 'a unix socket');
+    await here.stop();
+    rmSync(folder, { recursive: true });
+    const host = await sink();
+    const { port } = new URL(host.url);
+    const froms = [{ localAddress: '127.0.0.2' }, { localAddress: '127.0.0.3', family: 4 }, { family: 4 }] as const;
+    for (const from of froms) await made({ host: 'localhost', port, ...none, ...from }).send();
+    assert.deepEqual(
+      host.messages.map(({ session }) => session.remote.replace(/:\d+$/, '')),
+      ['127.0.0.2', '127.0.0.3', '127.0.0.1'],
+    );
+    assert.match((await failure(made({ host: 'localhost', port, ...none, family: 6 }).send())).message, /::1|ENOTFOUND/);
+    const asked: unknown[] = [];
+    const resolver = {
+      async addresses(name: string, { family, signal }: { readonly family: unknown; readonly signal: unknown }) {
+        asked.push([name, family, signal instanceof AbortSignal]);
+        return [{ address: '127.0.0.1', family: 4 }];
+      },
+    };
+    await made({ host: 'smart.example', port, ...none, resolver }).send();
+    await made({ host: 'smart.example', port, ...none, resolver, family: 4 }).send();
+    assert.deepEqual(asked, [
+      ['smart.example', 'any', true],
+      ['smart.example', 4, true],
+    ]);
+    const gone = { addresses: () => Promise.reject(Object.assign(new Error('gone'), { code: 'ENOTFOUND' })) };
+    assert.match((await failure(made({ host: 'smart.example', port, ...none, resolver: gone }).send())).message, /gone/);
+    for (const found of [[], null, [null], [{ address: 'x' }], 1]) {
+      const odd = { addresses: async () => found };
+      assert.match((await failure(made({ host: 'smart.example', port, ...none, resolver: odd }).send())).message, /gave no records/);
+    }
+    await host.close();
+  }),
+);
 
 transport('a proxy is asked by the name of the server, with user and password', () =>
   within(10_000, async () => {

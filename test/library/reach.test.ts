@@ -4,7 +4,8 @@
  * Loopback: TLS is asked for by name, and passwords go in clear only where a test says so.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { getEventListeners } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,7 @@ import {
   type Destination,
   type Failure,
   type Mechanism,
+  type NameQuestion,
   type Outcome,
   orThrow,
   Pool,
@@ -247,6 +249,52 @@ test('a resolver of the caller’s is asked with this system’s for the rest; w
     const failure = failureOf(await send({ url: 'smtp://mail.example', resolver: { addresses: () => Promise.reject(cause) } }));
     assert.deepEqual([failure.code, failure.retry], ['resolve', 'safe']);
     await host.stop();
+  }));
+
+test('a resolver of the caller’s hears that nobody waits any more, by a signal of the runtime, which has no listener of ours left', () =>
+  within(10_000, async () => {
+    for (const url of ['smtp://mail.example', 'smtp://mail.example/MX', 'submission://mail.example/SRV']) {
+      const heard: AbortSignal[] = [];
+      const own = async (_: string, { signal }: NameQuestion): Promise<never> => {
+        heard.push(signal);
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        throw Object.assign(new Error('late'), { code: 'ECANCELLED' });
+      };
+      const controller = new AbortController();
+      const sent = send({ url, resolver: { addresses: own, mx: own, srv: own }, tls: { mode: 'off' } }, controller.signal);
+      while (heard.length === 0) await turns();
+      controller.abort();
+      assert.equal(failureOf(await sent).code, 'aborted');
+      const [signal] = heard;
+      assert.ok(signal instanceof AbortSignal && signal.aborted && heard.length === 1, url);
+      assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
+    }
+  }));
+
+test('a name that only the C library knows is looked up in this process, because its runtime may be a program of the caller’s', () =>
+  within(20_000, async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'nospool-reach-'));
+    const begun = path.join(folder, 'begun');
+    const program = path.join(folder, 'program');
+    writeFileSync(program, `#!/bin/sh\necho >>${begun}\nexit 1\n`);
+    chmodSync(program, 0o755);
+    const { execPath } = process;
+    process.execPath = program;
+    try {
+      await withSink({}, async (host) => {
+        const { port } = new URL(host.url);
+        const socks = await startSocks({ places: { 'mail.example:25': Number(port) } });
+        // An address as inet_aton(3) reads it.
+        for (const door of Object.values(DOORS))
+          await accepted(door({ url: `smtp://0x7f000001:${port}`, tls: { mode: 'off' } }, () => MESSAGE));
+        await accepted(send({ url: 'smtp://mail.example:25', proxy: `socks5://0x7f000001:${socks.port}`, tls: { mode: 'off' } }));
+        await socks.stop();
+      });
+    } finally {
+      process.execPath = execPath;
+    }
+    assert.equal(existsSync(begun), false);
+    rmSync(folder, { recursive: true });
   }));
 
 test('a socket of the caller’s: any stream, with the name as it is written, through every door', () =>

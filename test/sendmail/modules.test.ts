@@ -102,6 +102,18 @@ load('UTF-8 text loads no charset tables, and another charset does', () =>
   }),
 );
 
+load('a name that only the C library knows is asked for in a process of its own', () =>
+  within(20_000, async () => {
+    const host = await smartHost();
+    // An address as inet_aton(3) reads it.
+    const { config } = setUp(`smarthosts = ["smtp://0x7f000001:${host.port}"]\ntls = { mode = "off" }`);
+    const { loaded, scripts } = await loadedBy(config, ['-i', 'a@example.net'], 'Subject: hi\n\nhello\n', { LANG: 'C.UTF-8' });
+    assert.ok(namesOf({ loaded, scripts }).includes('process-child-lookup.cjs'));
+    assert.ok(loaded.includes('child_process'));
+    await host.close();
+  }),
+);
+
 load('the code that every run loads holds no package, and has not grown unnoticed', () => {
   const octets = readFileSync(path.join(DIST, 'main.cjs'));
   const { parts } = readMainFile(octets);

@@ -272,6 +272,22 @@ test('a trace of a message hears its lines, and its progress takes the place of 
     assert.equal(happened().filter((what) => what === 'progress 21').length, 1);
   }));
 
+test('a message whose signal has come before is not sent, be it the urgent one', () =>
+  inScene(
+    async ({ say, submit, settle, happened }) => {
+      for (const options of [{ signal: AbortSignal.abort('enough') }, { urgent: AbortSignal.abort('enough') }]) submit(1, options);
+      await settle();
+      await say(GREETING);
+      await say(EHLO);
+      await settle();
+      assert.deepEqual(
+        happened(),
+        [0, 1].map((n) => `0 outcome ${n}: = content at ready, condemns message`),
+      );
+    },
+    { tells: /outcome/ },
+  ));
+
 test('after the commit a signal waits half a minute for the verdict, or for its own grace, and an urgent one not at all', async () => {
   assert.equal(VERDICT_GRACE, 30_000);
   for (const [more, isUrgent, expected] of [

@@ -99,6 +99,7 @@ const known: Names = {
 };
 const asked = (): Names =>
   namesOf({
+    platform: 'linux',
     read: () => null,
     exists: () => false,
     hostname: () => 'client',
@@ -231,7 +232,7 @@ test('names are asked for both families unless the link says one, and MX and SRV
     );
   }));
 
-test('whoever looks names up hears when nobody waits any more, by a signal of the runtime, and nothing is left of the waiting', () =>
+test('whoever looks names up hears when nobody waits any more, and nothing is left of the waiting', () =>
   within(10_000, async () => {
     const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const before = timers();
@@ -260,8 +261,7 @@ test('whoever looks names up hears when nobody waits any more, by a signal of th
     assert.equal(timers() - before, 0, 'given up');
     const ended = await targetsOf(mxOf('z.example'), 60_000, names, given.signal);
     assert.deepEqual(ended, { ok: false, detail: 'looking up z.example was given up' });
-    for (const { name, question } of names.asked)
-      assert.deepEqual([name, question.signal instanceof AbortSignal, question.signal.aborted], [name, true, true]);
+    for (const { name, question } of names.asked) assert.deepEqual([name, question.signal.aborted], [name, true]);
   }));
 
 test('each name that a smart host stands for keeps its link', async () => {

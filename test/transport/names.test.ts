@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { endpointsOf, targetsOf } from '../../src/transport/lookup/endpoints.ts';
-import { type Host, namesOf, theseNames } from '../../src/transport/lookup/names.ts';
+import type { IpAddress } from '../../src/transport/lookup/host-files.ts';
+import { type Host, namesOf } from '../../src/transport/lookup/names.ts';
 import { hostAt } from '../support/delivery.ts';
 import { a, aaaa, mx, type NameServer, nameServer } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';
@@ -54,9 +55,11 @@ interface Changes {
   readonly files?: Readonly<Record<string, string>>;
   readonly own?: readonly string[];
   readonly servers?: readonly string[];
+  readonly platform?: string;
 }
 
-const host = ({ files = {}, own = ['192.0.2.10', '2001:db8::10'], servers }: Changes): Host => ({
+const host = ({ files = {}, own = ['192.0.2.10', '2001:db8::10'], servers, platform = 'linux' }: Changes): Host => ({
+  platform,
   read: (path) => files[path] ?? null,
   exists: () => false,
   hostname: () => 'client',
@@ -120,20 +123,14 @@ for (const [name, family, changes, expected, asked, why] of ROWS)
     }));
 
 test('where no nsswitch.conf is, but for Linux, the C library is asked', async () => {
-  const whole = Object.getOwnPropertyDescriptor(process, 'platform') as PropertyDescriptor;
   const files = { '/etc/hosts': '192.0.2.9 localhost' };
   const nsswitch = { ...files, '/etc/nsswitch.conf': 'hosts: files' };
-  try {
-    for (const [value, first, second] of [
-      ['linux', '192.0.2.9', '192.0.2.9'],
-      ['freebsd', '127.0.0.1', '192.0.2.9'],
-    ] as const) {
-      Object.defineProperty(process, 'platform', { ...whole, value });
-      assert.equal(await look('localhost', 4, { files }), first, value);
-      assert.equal(await look('localhost', 4, { files: nsswitch }), second, value);
-    }
-  } finally {
-    Object.defineProperty(process, 'platform', whole);
+  for (const [platform, first, second] of [
+    ['linux', '192.0.2.9', '192.0.2.9'],
+    ['freebsd', '127.0.0.1', '192.0.2.9'],
+  ] as const) {
+    assert.equal(await look('localhost', 4, { files, platform }), first, platform);
+    assert.equal(await look('localhost', 4, { files: nsswitch, platform }), second, platform);
   }
 });
 
@@ -164,13 +161,41 @@ test('a name server that says that it cannot help is passed over, too; one that 
 
 async function givenUp(name: string, files: Readonly<Record<string, string>>, after: number): Promise<string | undefined> {
   const left = new AbortController();
-  const looked = namesOf(host({ files })).addresses(name, { family: 4, signal: left.signal });
+  const looked = namesOf(host({ files }), () => import('../../src/process/child-lookup.ts')).addresses(name, {
+    family: 4,
+    signal: left.signal,
+  });
   setTimeout(() => left.abort(), after);
   return looked.then(
     () => 'found',
     (error: NodeJS.ErrnoException) => error.code,
   );
 }
+
+test('the system is asked where no file says how: on Windows, whatever lies in C:\\etc, and on macOS', () =>
+  within(20_000, async () => {
+    const files = {
+      '/etc/nsswitch.conf': 'hosts: files dns',
+      '/etc/hosts': '192.0.2.66 one.example',
+      '/etc/resolv.conf': 'options no-aaaa',
+    };
+    const step = async (changes: Changes): Promise<string> => {
+      let asked = '';
+      const system = async (name: string): Promise<readonly IpAddress[]> => {
+        asked = name;
+        return [{ address: '192.0.2.7', family: 4 }];
+      };
+      const names = namesOf(host(changes), async () => ({ askSystem: system }));
+      const [found] = await names.addresses('one.example', { family: 4, signal: new AbortController().signal });
+      return `${asked === 'one.example' ? 'system' : server.asked.length > 0 ? 'dns' : 'files'} ${found?.address}`;
+    };
+    assert.equal(await step({ platform: 'win32', files }), 'system 192.0.2.7');
+    assert.equal(await step({ platform: 'win32' }), 'system 192.0.2.7');
+    assert.equal(await step({ platform: 'darwin' }), 'system 192.0.2.7');
+    for (const platform of ['darwin', 'freebsd', 'linux']) assert.equal(await step({ platform, files }), 'files 192.0.2.66', platform);
+    assert.deepEqual(server.asked, []);
+    assert.equal(await step({ platform: 'linux' }), 'dns 192.0.2.1');
+  }));
 
 test('V1: a lookup that is given up asks name servers nothing more', () =>
   within(20_000, async () => assert.equal(await givenUp('silent.example', {}, 20), 'ECANCELLED')));
@@ -210,7 +235,7 @@ test('a process that may have no netlink socket, and so cannot ask for its own a
     throw Object.assign(new Error('uv_interface_addresses returned EAFNOSUPPORT'), { code: 'ERR_SYSTEM_ERROR' });
   };
   try {
-    const found = await theseNames.addresses('localhost', { family: 4, signal: new AbortController().signal });
+    const found = await namesOf().addresses('localhost', { family: 4, signal: new AbortController().signal });
     assert.deepEqual(
       found.map(({ address }) => address),
       ['127.0.0.1'],

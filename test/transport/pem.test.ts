@@ -7,7 +7,7 @@ import { rootCertificates } from 'node:tls';
 import { suite } from 'uvu';
 import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
-import { identityOf, type PemMaterial, systemTrust, trustOf } from '../../src/transport/tls/pem.ts';
+import { bundlesOn, identityOf, type PemMaterial, systemTrust, trustOf } from '../../src/transport/tls/pem.ts';
 import { OF_CONFIGURATION, OF_PROGRAM } from '../../src/transport/tls/words.ts';
 
 const test = suite('pem');
@@ -106,6 +106,14 @@ test('of several bundles the first that holds a certificate counts, and without 
   const none = (shown: string) => `! SSL_CERT_FILE is "${shown}", which holds no certificate that can be read`;
   assert.equal(store({ SSL_CERT_FILE: absent }, first), none(absent), 'what is named is the only one');
   assert.equal(store({ SSL_CERT_FILE: 'x'.repeat(201) }, first), none(`${'x'.repeat(200)}\u2026`));
+});
+
+test('on Windows no file of a POSIX host is a store, because any user may make C:\\etc', () => {
+  assert.deepEqual(bundlesOn('win32'), []);
+  for (const platform of ['linux', 'darwin', 'freebsd', 'openbsd'])
+    assert.equal(bundlesOn(platform)[0], '/etc/ssl/certs/ca-certificates.crt', platform);
+  const own = { name: "the runtime's CA store", ca: undefined, key: 'runtime', isGiven: false };
+  for (const isOpen of [true, false]) assert.deepEqual(systemTrust({}, isOpen, bundlesOn('win32'), []), { ok: true, value: own });
 });
 
 test('the extra file of the environment is a part of the store for a program alone', () => {

@@ -69,6 +69,7 @@ async function inScene(
   dns.Resolver = MadeUp as unknown as typeof Resolver;
   time.install();
   const names = namesOf({
+    platform: 'linux',
     read: (path) => (path === '/etc/resolv.conf' ? `options timeout:1 attempts:2\n${conf}\n` : null),
     exists: () => false,
     hostname: () => 'client',

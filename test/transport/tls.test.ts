@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -35,6 +35,10 @@ function test(title: string, body: () => void | Promise<void>): void {
       return body();
     });
 }
+
+/** BoringSSL, which Bun has, cannot be made to serve old versions, and Bun's own sockets make their contexts themselves. */
+const onNode = process.versions.bun === undefined ? test : tests.skip;
+const onBun = process.versions.bun === undefined ? tests.skip : test;
 
 const DAY = 24 * 60 * 60 * 1000;
 const folder = mkdtempSync(path.join(tmpdir(), 'nospool-tls-'));
@@ -466,7 +470,7 @@ test('a peer whose name the runtime itself found wrong is trusted by no name, an
   server.close();
 });
 
-test('a certificate for a wanted name that is not the one of SNI is refused by a runtime that looks at that name itself', async () => {
+onBun('a certificate for a wanted name that is not the one of SNI is refused by a runtime that looks at that name itself', async () => {
   if (sockets !== connectBun) return;
   const server = serve(makeCertificate({ names: ['example.org'], issuer: ca }));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -482,9 +486,8 @@ test('a certificate for a wanted name that is not the one of SNI is refused by a
   server.close();
 });
 
-test('certificates of authorities that cannot be read are a failure in the same words on all sockets', async () => {
-  // OpenSSL passes them over.
-  if (process.versions.bun === undefined) return;
+// OpenSSL passes them over.
+onBun('certificates of authorities that cannot be read are a failure in the same words on all sockets', async () => {
   const broken = file('-----BEGIN CERTIFICATE-----\nMIIBqzCC\n-----END CERTIFICATE-----\n');
   const prepared = await prepareTls(policy({ caFile: broken }), wantedNames(policy(), HOST), {
     implicit: true,
@@ -508,9 +511,7 @@ test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () =
   }
 });
 
-test('hostile case 7: old versions, and ciphers without authentication, are refused', async () => {
-  // BoringSSL, which Bun has, cannot be made to serve them.
-  if ('bun' in process.versions) return;
+onNode('hostile case 7: old versions, and ciphers without authentication, are refused', async () => {
   const old = serve(good, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' });
   assert.match(await handshake(old, {}, refusal), /^the server has no TLS version from 1\.2 on \(tls\.min_version\)$/);
   const twelve = serve(good, { maxVersion: 'TLSv1.2' });
@@ -682,6 +683,45 @@ test('a program may bound versions and ciphers', async () => {
     assert.equal((await succeeds(good, { ...store, material: { maxVersion } })).version, `TLS${maxVersion}`);
 });
 
+onNode('one context is kept for the same terms, until the store is another', async () => {
+  const store = file(ca.own);
+  const contextOf = async (changes: Partial<TlsPolicy>, material?: TlsMaterial): Promise<unknown> => {
+    const whole = policy({ caFile: '', ...changes });
+    const environment = { SSL_CERT_FILE: store };
+    const prepared = await prepareTls(whole, wantedNames(whole, HOST), { implicit: true, environment, material });
+    assert.ok(prepared.ok);
+    let context: unknown;
+    const wire = {
+      async startTls(terms: { readonly context: unknown }) {
+        ({ context } = terms);
+        return { ok: false, reason: 'other', detail: '' };
+      },
+    };
+    await prepared.value.secure(wire as unknown as Wire);
+    assert.ok(context);
+    return context;
+  };
+  const first = await contextOf({});
+  const without = await contextOf({ verify: false });
+  const bounded = await contextOf({}, { maxVersion: '1.2' });
+  assert.equal(new Set([first, without, bounded]).size, 3);
+  assert.equal(await contextOf({}), first);
+  assert.equal(await contextOf({ verify: false }), without);
+  assert.equal(await contextOf({}, { maxVersion: '1.2' }), bounded);
+  const written = new Date(2001, 1, 1);
+  writeFileSync(store, ca.own + ca.own);
+  utimesSync(store, written, written);
+  const second = await contextOf({});
+  assert.notEqual(second, first);
+  assert.equal(await contextOf({}), second);
+  writeFileSync(store, ca.own);
+  assert.notEqual(await contextOf({}), second);
+  writeFileSync(store, ca.own + ca.own);
+  utimesSync(store, written, written);
+  assert.notEqual(await contextOf({}), second, 'the store before is kept by nobody');
+  assert.equal(await contextOf({ verify: false }), without);
+});
+
 /** Words of a configuration, which no program has. */
 const KEYS = /\[tls\]|ca_file|server_name|certificate_key|min_version/;
 
@@ -717,10 +757,12 @@ test('failures speak to a program of its options, never of a configuration’s k
     assert.match(told, expected);
     assert.doesNotMatch(told, KEYS);
   }
-  if ('bun' in process.versions) return;
+});
+
+onNode('a program’s bounds of versions are named by its own keys', async () => {
   const thirteen = serve(good, { minVersion: 'TLSv1.3' });
   assert.equal(
-    await handshake(thirteen, { ...client, material: { ca: ca.own, maxVersion: '1.2' } }, refusal),
+    await handshake(thirteen, { with: IN_MEMORY, material: { ca: ca.own, maxVersion: '1.2' } }, refusal),
     'the server has no TLS version from 1.2 to 1.2 (tls.minVersion)',
   );
 });

@@ -167,7 +167,7 @@ test('nothing is said where a signal came before, or where the proxy cannot be t
 
 test('a signal that came before leaves nobody who could have answered', async () => {
   const link = { ...DIRECT, proxy: { ...PROXY, port: 1 } };
-  assert.deepEqual(await connectProxy(link, LIMITS, AbortSignal.abort()), {
+  assert.deepEqual(await connectProxy(link, { timeouts: LIMITS, signal: AbortSignal.abort() }), {
     ok: false,
     reason: 'other',
     detail: 'the proxy does not answer: the attempt was ended',

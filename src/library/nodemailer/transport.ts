@@ -2,8 +2,9 @@
  * A transport for `nodemailer.createTransport`: nodemailer composes the message, the library sends it. With `pool` messages share
  * sessions and wait here for their turn, else each has a session of its own. Knows no command of SMTP.
  */
+import type { LookupAddress } from 'node:dns';
 import { EventEmitter } from 'node:events';
-import { connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectSocket, isIP, type LookupFunction, type Socket } from 'node:net';
 import { abortReason, reasonOf, whenAborted } from '../../transport/abort.ts';
 import { connect } from '../client.ts';
 import type { Content } from '../content.ts';
@@ -405,12 +406,12 @@ export class NospoolTransport extends EventEmitter {
     return {
       ...server,
       ...(read.value === null ? {} : { auth: read.value }),
-      ...(this.getSocket === undefined ? {} : { socket: (to) => this.#giveSocket(to) }),
+      ...(this.getSocket === undefined ? {} : { socket: (to, signal) => this.#giveSocket(to, signal) }),
     };
   }
 
   /** Asks `getSocket`. */
-  async #giveSocket(to: Destination): Promise<Socket> {
+  async #giveSocket(to: Destination, signal: AbortSignal): Promise<Socket> {
     const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
     const { isSecured } = this.#settings;
     const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) =>
@@ -421,7 +422,7 @@ export class NospoolTransport extends EventEmitter {
       connection?.destroy();
       throw new Error('getSocket gave a socket that is secured already: set the option secured');
     }
-    return connection ?? connectSocket({ host: to.host, port: to.port, noDelay: true });
+    return connection ?? connectTo(to, this.#settings.server, signal);
   }
 
   /* ---- callbacks and logs ---- */
@@ -443,6 +444,25 @@ export class NospoolTransport extends EventEmitter {
     // The message holds what servers said, so it is an argument and no format.
     if (logger) log?.[level]?.({ component: 'nospool', ...entry }, '%s', message);
   }
+}
+
+/** Connects where `getSocket` gives nothing, as the other options say. */
+function connectTo({ host, port }: Destination, { localAddress, family, resolver }: Server, signal: AbortSignal): Socket {
+  if (port === 0) return connectSocket({ path: host });
+  const wanted = family ?? (isIP(localAddress ?? '') as 0 | 4 | 6);
+  const { addresses } = resolver ?? {};
+  const ask = async (name: string): Promise<LookupAddress[]> => {
+    const found: unknown = await addresses?.call(resolver, name, { family: wanted || 'any', signal });
+    const texts = Array.isArray(found) ? found.map((each) => String(each?.address)) : [];
+    if (texts.length === 0 || !texts.every(isIP)) throw new Error('resolver.addresses gave no records');
+    return texts.map((address) => ({ address, family: isIP(address) }));
+  };
+  const lookup: LookupFunction = (name, { all }, done) =>
+    void ask(name).then(
+      (found) => (all ? done(null, found) : done(null, found[0]?.address ?? '', found[0]?.family)),
+      (error) => done(error, []),
+    );
+  return connectSocket({ host, port, localAddress, family: wanted, noDelay: true, ...(addresses ? { lookup } : {}) });
 }
 
 interface Sent {

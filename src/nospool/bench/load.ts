@@ -6,6 +6,7 @@
 import { mayTakeMore, open as openSession } from '../../library/open.ts';
 import { TIMEOUTS } from '../../library/options.ts';
 import { sourceOf } from '../../message/source.ts';
+import { commandNames } from '../../process/names.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
 import type { SessionFailure } from '../../smtp/client/outcome.ts';
 import type { Transaction } from '../../smtp/client/print.ts';
@@ -83,7 +84,7 @@ export async function carry(load: Load, { signal, urgent, progress }: LoadOption
 
   async function open(): Promise<OpenSession | null> {
     const start = performance.now();
-    const options = { hello: '', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security, names: undefined, signal } as const;
+    const options = { hello: '', partial: 'never', framing: 'auto', timeouts: TIMEOUTS, security, names: commandNames, signal } as const;
     const { session, attempts } = await openSession(load.host, { ...options, observe: () => undefined, noteFailure: () => {} });
     const reason = session ? await reasonUnopened(session) : attempts.map((attempt) => printAttempt(attempt).join('; ')).join('; ');
     if (reason === null) {

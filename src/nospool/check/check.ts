@@ -6,6 +6,7 @@
 import { existsSync, statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import { SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
+import { commandNames } from '../../process/names.ts';
 import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
 import { NO_SMARTHOST } from '../../router/resolve.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
@@ -166,7 +167,7 @@ function listHosts({ routers, smarthosts }: Config): readonly { readonly host: S
 }
 
 async function checkHost(host: Smarthost, router: string, options: ProbeOptions): Promise<HostCheck> {
-  const targets = await targetsOf(host, options.timeouts.resolve);
+  const targets = await targetsOf(host, options.timeouts.resolve, commandNames);
   if (!targets.ok) return { host, router, problem: targets.detail, names: [], usable: false };
   const names: NameCheck[] = [];
   for (const target of targets.value) names.push(await checkName(host, target, options));
@@ -175,7 +176,7 @@ async function checkHost(host: Smarthost, router: string, options: ProbeOptions)
 
 async function checkName(host: Smarthost, target: Target, options: ProbeOptions): Promise<NameCheck> {
   const { name, port } = target;
-  const found = await endpointsOf(target, options.timeouts.resolve);
+  const found = await endpointsOf(target, options.timeouts.resolve, commandNames);
   if (!found.ok) return { name, port, problem: found.detail, probes: [] };
   return { name, port, problem: null, probes: await probeAll(host, target, found.value, options) };
 }

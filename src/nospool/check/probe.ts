@@ -2,6 +2,7 @@
  * Probes one address of a smart host: opens a session as for a message, with TLS and authentication, and ends it before
  * any transaction. Knows no configuration file and prints nothing.
  */
+import { commandNames } from '../../process/names.ts';
 import type { Smarthost } from '../../router/smarthost.ts';
 import type { SessionFailure } from '../../smtp/client/outcome.ts';
 import { printFailure } from '../../submit/outcome.ts';
@@ -108,6 +109,7 @@ async function openAndLook(host: Smarthost, target: Target, endpoint: Endpoint, 
   const { failed, session } = await openSession(host, target, [endpoint], {
     hello: options.hello,
     timeouts: options.timeouts,
+    names: commandNames,
     partial: 'verdicts',
     framing: 'auto',
     transactions: 'one',

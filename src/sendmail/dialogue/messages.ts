@@ -6,6 +6,7 @@
 
 import type { Config } from '../../config/config.ts';
 import { CLEAN, type Ended } from '../../message/source.ts';
+import { commandNames } from '../../process/names.ts';
 import type { Reports } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
 import { chooseSockets } from '../../process/sockets.ts';
@@ -139,7 +140,7 @@ export function makeMessages(config: Config, by: Submitter, reports: Reports, in
         dotEnds: false,
         ...readMailDsn(message.parameters),
       },
-      { security, interrupts, observer: { trace: reports.trace }, connect: await chooseSockets() },
+      { security, interrupts, observer: { trace: reports.trace }, names: commandNames, connect: await chooseSockets() },
     );
     void submitted.then(content.discard);
     state = { at: 'sending', message, content, submitted, tail: new Uint8Array(0) };

@@ -8,15 +8,20 @@ import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { type EndSignal, makeEnding, whenAborted } from '../abort.ts';
 import { alarm } from '../clock.ts';
-import type { NameQuestion, Names } from './question.ts';
+import type { LoadSystem, NameQuestion, Names } from './question.ts';
 import type { Endpoint, Target } from './target.ts';
 
-/** These load `names.ts` only when there is a name to look up. */
-export const systemNames: Names = {
-  addresses: async (name, question) => (await import('./names.ts')).theseNames.addresses(name, question),
-  mx: async (name, question) => (await import('./names.ts')).theseNames.mx(name, question),
-  srv: async (name, question) => (await import('./names.ts')).theseNames.srv(name, question),
-};
+/** Names as this system looks them up. `names.ts` is loaded when there is one; `system` is by default its own. */
+export function systemNamesBy(system?: LoadSystem): Names {
+  const load = async () => (await import('./names.ts')).namesOf(undefined, system);
+  return {
+    addresses: async (name, question) => (await load()).addresses(name, question),
+    mx: async (name, question) => (await load()).mx(name, question),
+    srv: async (name, question) => (await load()).srv(name, question),
+  };
+}
+
+export const systemNames = systemNamesBy();
 
 /** A name with more addresses is misconfigured; the rest is not tried. */
 const MOST_ADDRESSES = 16;
@@ -28,14 +33,12 @@ const MOST_ADDRESSES = 16;
 async function inTime<T>(
   milliseconds: number,
   what: string,
-  names: Names,
   signal: EndSignal | undefined,
-  work: (left: AbortSignal) => Promise<Parsed<T>>,
+  work: (left: EndSignal) => Promise<Parsed<T>>,
 ): Promise<Parsed<T>> {
-  // A caller's own names get the runtime's own signal; the system's are ours, and ask no more of it.
-  const left = names === systemNames ? (makeEnding() as AbortController) : new AbortController();
-  let leave = (): void => {};
-  let stop = (): void => {};
+  const left = makeEnding();
+  let leave!: () => void;
+  let stop!: () => void;
   const late = new Promise<Parsed<T>>((resolve) => {
     leave = () => {
       left.abort();
@@ -79,7 +82,7 @@ async function findTargets(
 ): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none') return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false }]);
-  return inTime(within, `looking up ${host.host}`, names, signal, async (left) => {
+  return inTime(within, `looking up ${host.host}`, signal, async (left) => {
     const question: NameQuestion = { family: 'any', signal: left };
     const { mxTargets, srvTargets } = await import('./records.ts');
     return host.expand === 'mx' ? mxTargets(host, names, question) : srvTargets(host, names, question);
@@ -103,7 +106,7 @@ export async function endpointsOf(
   if (target.unix || link.proxy !== null) return parsed(byName(target));
   if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
   if (isIPv6(name) || name.includes('%')) return keepAllowed(link, name, [{ address: name, family: 6, port }]);
-  const found = await inTime(within, `looking up ${name}`, names, signal, (left) =>
+  const found = await inTime(within, `looking up ${name}`, signal, (left) =>
     lookUp(name, port, names, link, { family: link.family, signal: left }),
   );
   return found.ok ? keepAllowed(link, name, found.value) : found;

@@ -1,7 +1,7 @@
 /**
  * Looks names up as this host does, in a way that can be abandoned: in /etc/hosts and by c-ares where nsswitch.conf says files
- * and dns, else by the C library in a process of its own. The reason: Node calls getaddrinfo in a thread and does not end
- * before that thread does, which takes up to a minute if a name server is down. Knows no smart host.
+ * and dns, else by the C library. The reason: Node calls getaddrinfo in a thread and does not end before that thread does, which
+ * takes up to a minute if a name server is down. Commands, which must end, hand in another way to ask the C library. Knows no smart host.
  */
 
 import type { MxRecord, Resolver, SrvRecord } from 'node:dns';
@@ -9,6 +9,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { aLabels } from '../a-labels.ts';
 import { type EndSignal, makeEnding } from '../abort.ts';
 import { alarm } from '../clock.ts';
+import { hasSystemFiles } from '../platform.ts';
 import {
   addressesIn,
   candidatesOf,
@@ -20,13 +21,15 @@ import {
   sortAddresses,
   stepsOf,
 } from './host-files.ts';
-import type { NameQuestion, Names } from './question.ts';
+import type { LoadSystem, NameQuestion, Names } from './question.ts';
 
 /** Makes a failure like those of node:dns: an Error with a `code`. */
 const makeError = (code: string): Error => Object.assign(new Error(code), { code });
 
 /** The facts of a host. */
 export interface Host {
+  /** As `process.platform`. */
+  readonly platform: string;
   /** Returns the text of a file; null if it cannot be read. */
   readonly read: (path: string) => string | null;
   readonly exists: (path: string) => boolean;
@@ -41,6 +44,7 @@ export interface Host {
 const os = () => process.getBuiltinModule('node:os');
 
 const THIS_HOST: Host = {
+  platform: process.platform,
   read(path) {
     try {
       return readFileSync(path, 'latin1');
@@ -63,19 +67,18 @@ const THIS_HOST: Host = {
 };
 
 /** Makes the look-ups of a host. Each rejects with a `code` of node:dns. */
-export function namesOf(host: Host): Names {
+export function namesOf(given = THIS_HOST, system: LoadSystem = () => import('./getaddrinfo.ts')): Names {
+  const host: Host = hasSystemFiles(given.platform) ? given : { ...given, read: () => null };
   const conf = (): Servers => ({
     ...readResolvConf(host.read('/etc/resolv.conf') ?? '', host.hostname(), host.environment),
     servers: host.servers,
   });
   return {
-    addresses: (name, question) => lookUpAddresses(name, question, host, conf()),
+    addresses: (name, question) => lookUpAddresses(name, question, host, conf(), system),
     mx: (name, { signal }) => askServers<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
     srv: (name, { signal }) => askServers<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
   };
 }
-
-export const theseNames: Names = namesOf(THIS_HOST);
 
 type Servers = ResolvConf & Pick<Host, 'servers'>;
 
@@ -85,10 +88,16 @@ const LOOPBACK: readonly IpAddress[] = [
 ];
 
 /** Returns the addresses of a name in the order in which they should be tried; never none. */
-async function lookUpAddresses(name: string, question: NameQuestion, host: Host, conf: Servers): Promise<readonly IpAddress[]> {
+async function lookUpAddresses(
+  name: string,
+  question: NameQuestion,
+  host: Host,
+  conf: Servers,
+  system: LoadSystem,
+): Promise<readonly IpAddress[]> {
   const nsswitch = host.read('/etc/nsswitch.conf');
   // A name that ends in a number is an old form of an address (inet_aton(3)), or nothing.
-  const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || process.platform === 'linux');
+  const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || host.platform === 'linux');
   const { exists, hostname: ownName } = host;
   const steps: readonly LookupStep[] = isPlain
     ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
@@ -106,9 +115,7 @@ async function lookUpAddresses(name: string, question: NameQuestion, host: Host,
     // RFC 6761 §6.3: such a name never leaves this host.
     if (/(^|\.)localhost\.?$/i.test(name)) return sort(LOOPBACK.filter(isWanted));
     try {
-      return step === 'dns'
-        ? sort(await searchDns(name, conf, own, question))
-        : await (await import('./getaddrinfo.ts')).askSystem(name, question);
+      return step === 'dns' ? sort(await searchDns(name, conf, own, question)) : await (await system()).askSystem(name, question);
     } catch (error) {
       problem = error as Error;
     }

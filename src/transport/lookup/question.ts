@@ -1,13 +1,21 @@
 /** A question about a name, and the functions that answer it. Knows no way to answer it. */
 import type { MxRecord, SrvRecord } from 'node:dns';
+import type { EndSignal } from '../abort.ts';
+import type { IpAddress } from './host-files.ts';
 
 /** What is asked besides the name. */
 export interface NameQuestion {
   /** The family of addresses to ask for. */
   readonly family: 'any' | 4 | 6;
   /** It comes when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
+  readonly signal: EndSignal;
 }
+
+/** Asks the C library. Rejects with a `code` of node:dns. */
+export type AskSystem = (name: string, question: NameQuestion) => Promise<readonly IpAddress[]>;
+
+/** Loads who asks it, when somebody must. */
+export type LoadSystem = () => Promise<{ readonly askSystem: AskSystem }>;
 
 /** The look-ups. Each rejects with a `code` of node:dns; names come without the dot at the end. */
 export interface Names {

@@ -9,6 +9,7 @@ import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { printable, utf8 } from '../../smtp/text.ts';
 import { whyOpenFileRefused, whyUnread } from '../../trust/facts.ts';
 import type { FileKind } from '../../trust/rules.ts';
+import { hasSystemFiles } from '../platform.ts';
 import type { TlsWords } from './words.ts';
 
 /** Texts in PEM, as octets or characters. */
@@ -77,6 +78,9 @@ const BUNDLES = [
   '/usr/local/etc/ssl/cert.pem', // FreeBSD
 ] as const;
 
+/** Where a platform has no bundle of its own, the runtime's list counts. */
+export const bundlesOn = (platform: string): readonly string[] => (hasSystemFiles(platform) ? BUNDLES : []);
+
 export interface Trust {
   /** The name of the store in failures. */
   readonly name: string;
@@ -101,7 +105,7 @@ export const hasOpensslStore = (flags: readonly string[] = process.execArgv): bo
 export function systemTrust(
   environment: NodeJS.ProcessEnv,
   isOpen: boolean,
-  bundles: readonly string[] = BUNDLES,
+  bundles: readonly string[] = bundlesOn(process.platform),
   flags: readonly string[] = process.execArgv,
 ): Parsed<Trust> {
   const named = environment.SSL_CERT_FILE ?? '';

@@ -64,8 +64,8 @@ export interface TlsPreparation {
 
 /* ---- the context ---- */
 
-/** Contexts that depend on a CA store only; they are kept for the hosts that follow. */
-const contexts = new Map<string, SecureContext>();
+/** Contexts that depend on a CA store only, by their other terms: one is kept for the hosts that follow, until the store is another. */
+const contexts = new Map<string, { readonly store: string; readonly context: SecureContext }>();
 
 interface Context extends Pick<TlsTerms, 'context' | 'options'> {
   readonly store: TlsAttempt['store'];
@@ -91,7 +91,8 @@ function makeContext(
   if (!identity.ok) return identity;
   const { name, ca, key, isGiven } = trust.value;
   const { maxVersion = '1.3', ciphers } = material ?? {};
-  const kept = key === '' || identity.value.cert !== undefined ? '' : [policy.minVersion, maxVersion, ciphers ?? '', key].join(' ');
+  const store = identity.value.cert === undefined ? key : '';
+  const terms = [policy.minVersion, maxVersion, ciphers, name].join(' ');
   const anchors = () => ca ?? process.getBuiltinModule('node:tls').rootCertificates.join('\n');
   const options: SecureContextOptions = {
     minVersion: `TLSv${policy.minVersion}`,
@@ -103,9 +104,10 @@ function makeContext(
     ...identity.value,
   };
   try {
-    const context =
-      contexts.get(kept) ?? (material === undefined && hasOpensslStore() ? withEmptyStore(() => makes(options)) : makes(options));
-    if (kept !== '' && context !== null) contexts.set(kept, context);
+    const kept = contexts.get(terms);
+    if (kept !== undefined && kept.store === store) return parsed({ context: kept.context, options, store: { name, isGiven }, anchors });
+    const context = material === undefined && hasOpensslStore() ? withEmptyStore(() => makes(options)) : makes(options);
+    if (store !== '' && context !== null) contexts.set(terms, { store, context });
     return parsed({ context, options, store: { name, isGiven }, anchors });
   } catch (error) {
     return unparsed(contextFailure(sources, options, error as Error));

@@ -5,11 +5,11 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { askSystem } from '../../src/transport/lookup/getaddrinfo.ts';
+import { askSystem } from '../../src/process/child-lookup.ts';
 import { within } from '../support/within.ts';
 
-const test = suite('getaddrinfo');
-const folder = mkdtempSync(path.join(tmpdir(), 'nospool-getaddrinfo-'));
+const test = suite('child-lookup');
+const folder = mkdtempSync(path.join(tmpdir(), 'nospool-lookup-'));
 test.after(() => rmSync(folder, { recursive: true }));
 
 const never = new AbortController().signal;
