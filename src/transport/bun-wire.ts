@@ -34,6 +34,8 @@ interface BunSocket {
   shutdown(): void;
   /** Ends both sides; what the system has taken still leaves. */
   close(): void;
+  /** Ends both sides with a reset. */
+  terminate(): void;
   pause(): void;
   resume(): void;
   setKeepAlive(isOn: boolean, milliseconds: number): void;
@@ -165,10 +167,10 @@ class BunWire implements Wire {
     if (this.#unwritten.length === 0) this.#socket.shutdown();
   }
 
-  destroy(): void {
+  destroy(breaks?: boolean): void {
     if (this.#isClosed || this.#isDestroyed) return;
     this.#isDestroyed = true;
-    (this.#above === null ? this.#socket : this.#above.#socket).close();
+    (this.#above === null ? this.#socket : this.#above.#socket)[breaks ? 'terminate' : 'close']();
   }
 
   startTls({ options, serverName, explain }: TlsTerms): Promise<Reached<SecuredWire>> {

@@ -410,6 +410,7 @@ export class Connection {
   /* ---- actions ---- */
 
   #perform(actions: readonly Action[]): void {
+    const isCut = !this.#hasCommitted && !!this.#request?.writer;
     for (const action of actions) {
       switch (action.do) {
         case 'send':
@@ -455,7 +456,8 @@ export class Connection {
           break;
         case 'destroy':
           this.#leave();
-          this.#wire.destroy();
+          // Some servers (go-smtp) take the octets before an end for a whole last block.
+          this.#wire.destroy(isCut);
           break;
       }
     }

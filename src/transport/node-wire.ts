@@ -108,7 +108,12 @@ class NodeWire implements Wire {
     this.#stream.end();
   }
 
-  destroy(): void {
+  destroy(breaks?: boolean): void {
+    try {
+      if (breaks) (this.#stream as Socket).resetAndDestroy();
+    } catch {
+      // Only TCP can. An end of TLS that nobody announced is a failure already.
+    }
     this.#stream.destroy();
     this.#base?.destroy();
     if (!emitsClose(this.#stream)) setImmediate(() => this.#close());

@@ -31,8 +31,8 @@ export interface Wire {
   write(octets: Uint8Array | string, done?: (hasFailed: boolean) => void): void;
   /** Ends this side, behind what was written. The other side may still speak. */
   end(): void;
-  /** Ends both sides now. `closed` follows. */
-  destroy(): void;
+  /** Ends both sides now. `closed` follows. If it `breaks`, the other side sees a failure in place of an end, where the socket can do that. */
+  destroy(breaks?: boolean): void;
   /**
    * Does a handshake over the wire, while nobody listens, and trusts everybody: whoever asked looks at the peer. The value takes the
    * place of this wire. When it fails, or one of the two is destroyed, both are. A wire that began with TLS, because its maker was

@@ -84,15 +84,7 @@ const FAULTS: readonly (readonly [string, RegExp, ...Change[]])[] = [
     /failed, and a host took it|copies|had been committed/,
     ['smtp/client/session.ts', "state.at === 'commit' ? doubt(plan, state, failure)", "state.at === 'greeting' ? failure"],
   ],
-  [
-    'a session that is over keeps its connection',
-    /left open/,
-    [
-      'transport/driver.ts',
-      "        case 'destroy':\n          this.#leave();\n          this.#wire.destroy();\n",
-      "        case 'destroy':\n          this.#leave();\n",
-    ],
-  ],
+  ['a session that is over keeps its connection', /left open/, ['transport/driver.ts', '          this.#wire.destroy(isCut);\n', '']],
   [
     'what a verdict says is not looked at',
     /accepted/,

@@ -18,6 +18,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { userInfo } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -534,6 +535,40 @@ test('after a signal behind the commit the verdict is still the outcome; a secon
         else failed(ended, /the content: 550 5\.7\.1 no/);
       },
     );
+  }
+});
+
+test('P7: content that is cut is a connection that breaks, never one that ends, because a server may take what came for whole', async () => {
+  for (const offers of ['250-PIPELINING\r\n250 CHUNKING', '250 PIPELINING']) {
+    let end = '';
+    let heard = 0;
+    const server = createServer((socket) => {
+      socket.write('220 x\r\n');
+      socket.on('data', (octets) => {
+        heard += octets.length;
+        for (const [verb] of octets.toString('latin1').matchAll(/^(EHLO|MAIL|RCPT|DATA)/gm))
+          socket.write(`${verb === 'EHLO' ? offers : verb === 'DATA' ? '354 go' : '250 ok'}\r\n`);
+      });
+      socket.on('end', () => {
+        end = 'end';
+      });
+      socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+        end ||= String(code);
+      });
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const running = start(setUp(toHosts((server.address() as AddressInfo).port)).config, ['-i', ...SENT]);
+    running.child.stdin?.write(`${LETTER}${'more\n'.repeat(100_000)}`);
+    await within(10_000, async () => {
+      while (heard < 100_000) await new Promise((resolve) => setTimeout(resolve, 10));
+    });
+    running.child.kill('SIGTERM');
+    failed(await running.done, /ended by SIGTERM/);
+    await within(10_000, async () => {
+      while (end === '') await new Promise((resolve) => setTimeout(resolve, 10));
+    });
+    assert.equal(end, 'ECONNRESET', offers);
+    server.close();
   }
 });
 
