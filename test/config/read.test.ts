@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { type ConfigAnswer, type ConfigRequest, readConfig, userFile } from '../../src/config/read.ts';
+import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const euid = process.geteuid?.() ?? 0;
@@ -32,6 +33,8 @@ interface World {
 }
 
 const test = suite<World>('read');
+const onLinux = process.platform === 'linux' ? test : test.skip;
+const asRoot = testWith(test, 'root', isRoot);
 
 test.before.each((world) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-config-'));
@@ -169,8 +172,7 @@ test('a file that is no configuration is an error', async ({ folder, write, ask 
   assert.match(refused(await ask({ path: `${folder}/${'x'.repeat(300)}` })), /cannot be opened \(ENAMETOOLONG\)/);
 });
 
-test('no descriptor stays open, whatever comes of a file', async ({ folder, system, write, ask }) => {
-  if (process.platform !== 'linux') return;
+onLinux('no descriptor stays open, whatever comes of a file', async ({ folder, system, write, ask }) => {
   /** Of files that a configuration is read from: others come and go. */
   const open = (): number =>
     readdirSync('/proc/self/fd').filter((fd) => {
@@ -216,8 +218,7 @@ test('a file of another user is not obeyed, although the environment names it', 
   assert.deepEqual(answer.warnings, [`${own}: belongs to uid 4711, not to uid 4712, and is ignored`]);
 });
 
-test('S2: an administrator may name a file of his own with -C that holds what arguments may not bring', async ({ write, ask }) => {
-  if (!isRoot) return;
+asRoot('S2: an administrator may name a file of his own with -C that holds what arguments may not bring', async ({ write, ask }) => {
   const path = write('own.toml', `${host('a')}log = "/l"\n`, 0o600);
   chownSync(path, 4711, 4711);
   assert.match(refused(await ask({ path, euid: 4711 })), /own\.toml:2: key "log" is refused/);

@@ -10,9 +10,11 @@ import { main, printHelp, printOverview } from '../../src/nospool/command-line.t
 import { COMMANDS } from '../../src/nospool/commands.ts';
 import { SINK_DEFAULTS } from '../../src/nospool/sink/sink-options.ts';
 import { scratch, smartHost } from '../support/command.ts';
+import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('commands');
+const inBash = testWith(test, 'python3 and bash', existsSync('/usr/bin/python3') && existsSync('/bin/bash'));
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NOSPOOL = path.join(ROOT, 'dist/nospool.mjs');
@@ -115,9 +117,8 @@ for (const [argv, status, out, err] of USAGE)
     assert.equal(run.status, status);
   });
 
-test('O9: completion in bash: options of check, files of send and import', () =>
+inBash('O9: completion in bash: options of check, files of send and import', () =>
   within(60_000, async () => {
-    if (!existsSync('/usr/bin/python3') || !existsSync('/bin/bash')) return;
     const folder = scratch();
     for (const name of ['letter.eml', 'msmtprc']) writeFileSync(path.join(folder, name), '');
     const script = spawnSync(process.execPath, [NOSPOOL, 'completion'], { env: { SHELL: '/bin/bash' }, encoding: 'utf8' }).stdout;
@@ -137,7 +138,8 @@ test('O9: completion in bash: options of check, files of send and import', () =>
       encoding: 'utf8',
     });
     for (const shown of [/check --json /, /send letter\.eml /, /import --force msmtprc /, /--config +--from/]) assert.match(stdout, shown);
-  }));
+  }),
+);
 
 test('output that the disk does not take is a failure, and that of a reader who is gone is not', () =>
   within(60_000, async () => {

@@ -9,9 +9,11 @@ import { init } from '../../src/nospool/init/init.ts';
 import type { InitOptions, InitSurroundings } from '../../src/nospool/init/questions.ts';
 import { captured, nospool, type Run } from '../support/admin.ts';
 import { scratch } from '../support/command.ts';
+import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('init');
+const onTerminal = testWith(test, 'python3', existsSync('/usr/bin/python3'));
 
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
 const TYPIST = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
@@ -231,9 +233,8 @@ test('O4: a group that may send is asked for with the system file, and explained
   assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);
 });
 
-test('O6: a password typed ahead is not shown, and answers its question', () =>
+onTerminal('O6: a password typed ahead is not shown, and answers its question', () =>
   within(30_000, async () => {
-    if (!existsSync('/usr/bin/python3')) return;
     const folder = scratch();
     const output = path.join(folder, 'nospool.toml');
     const argv = [process.execPath, NOSPOOL, 'init', '--output', output];
@@ -254,11 +255,11 @@ test('O6: a password typed ahead is not shown, and answers its question', () =>
     assert.equal(readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n');
     assert.ok(readFileSync(output, 'utf8').includes('qualify_domain = "example.com"'));
     assert.ok(!shown.includes('horse'), shown);
-  }));
+  }),
+);
 
-test('Ctrl-C at a question begins a new line', () =>
+onTerminal('Ctrl-C at a question begins a new line', () =>
   within(30_000, async () => {
-    if (!existsSync('/usr/bin/python3')) return;
     const argv = [process.execPath, NOSPOOL, 'init', '--output', path.join(scratch(), 'nospool.toml')];
     const { stdout } = spawnSync(
       '/usr/bin/python3',
@@ -268,7 +269,8 @@ test('Ctrl-C at a question begins a new line', () =>
       },
     );
     assert.match(stdout, /TLS\): \S*\r\nnospool: nothing was written\r\n$/);
-  }));
+  }),
+);
 
 test('an error names the place that cannot be written, and --output needs no home', async () => {
   const folder = scratch();

@@ -8,9 +8,11 @@ import { suite } from 'uvu';
 import { printProgress, progressLine, WORTH_SHOWING } from '../../src/nospool/progress-line.ts';
 import { configured, deadPort, nospool, sinkWith } from '../support/admin.ts';
 import { smartHost } from '../support/command.ts';
+import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('send');
+const onTerminal = testWith(test, 'python3', existsSync('/usr/bin/python3'));
 
 const MESSAGE = 'From: a@example.org\nTo: bob@example.org\nBcc: carol@example.org\nSubject: x\n\nhello\n.\nworld\n';
 
@@ -160,9 +162,8 @@ async function seeOnTerminal(script: string, last: string): Promise<string> {
   return shown;
 }
 
-test('with -v both commands end with the phases on a terminal, also a narrow one', () =>
+onTerminal('with -v both commands end with the phases on a terminal, also a narrow one', () =>
   within(60_000, async () => {
-    if (!existsSync('/usr/bin/python3')) return;
     const [nospoolCommand, sendmail] = ['nospool.mjs', 'sendmail.cjs'].map((file) =>
       fileURLToPath(new URL(`../../dist/${file}`, import.meta.url)),
     );
@@ -187,11 +188,11 @@ test('with -v both commands end with the phases on a terminal, also a narrow one
       for (const line of lines.slice(first)) assert.ok(line.length < 40, line);
     }
     await host.close();
-  }));
+  }),
+);
 
-test('O9: progress on a terminal of 40 columns stays in its line', () =>
+onTerminal('O9: progress on a terminal of 40 columns stays in its line', () =>
   within(40_000, async () => {
-    if (!existsSync('/usr/bin/python3')) return;
     const built = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
     const host = await smartHost();
     const { config, folder } = configured(`smarthosts = ["submission://127.0.0.1:${host.port}"]`);
@@ -206,7 +207,8 @@ test('O9: progress on a terminal of 40 columns stays in its line', () =>
       .map((text) => text.slice(text.lastIndexOf('\r') + 1));
     assert.ok(lines.length > 1 && lines.some((line) => / %/.test(line)), JSON.stringify(shown));
     for (const line of lines) assert.ok(line.length < 40, line);
-  }));
+  }),
+);
 
 test('progress writes nothing for a small message, at most ten lines a second, always the last one, and leaves no trace', () => {
   const written: string[] = [];

@@ -6,6 +6,7 @@ import { identify, readArguments, SYSTEM, type System } from '../../src/process/
 import { within } from '../support/within.ts';
 
 const test = suite('process/identity');
+const onLinux = process.platform === 'linux' ? test : test.skip;
 
 const PASSWD = [
   '#root:x:1000:0::/wrong:',
@@ -135,8 +136,7 @@ test('arguments are read in the octets that they had', async () => {
   assert.deepEqual(await readArguments([fffd], koi8, system({ files: { '/proc/self/cmdline': '' } })), [fffd], 'an empty one');
 });
 
-test('the arguments of a real process are read in the octets that they had', async () => {
-  if (process.platform !== 'linux') return;
+onLinux('the arguments of a real process are read in the octets that they had', async () => {
   const program =
     "import { readArguments } from './src/process/identity.ts'; console.log(JSON.stringify(await readArguments(process.argv.slice(1), process.env)));";
   // A shell makes the octets: an argument of Node's own would be UTF-8.

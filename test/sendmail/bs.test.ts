@@ -27,9 +27,11 @@ import {
   toHosts,
 } from '../support/command.ts';
 import { startHost } from '../support/smarthost.ts';
+import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('sendmail -bs');
+const onTerminal = testWith(test, 'bsdutils', existsSync('/usr/bin/script'));
 test.after.each(killAll);
 
 /** Resolves when the output so far fulfils the condition. */
@@ -918,9 +920,8 @@ test('a batch by the name rsmtp and with -v shows the conversation with the smar
     assert.match(stderr, /^S: 220 smart\.example\.org[\s\S]*C: MAIL FROM:<fred@foo\.com>/);
   }));
 
-test('a person at a terminal, whose lines end with LF, can end the content', () =>
+onTerminal('a person at a terminal, whose lines end with LF, can end the content', () =>
   within(20_000, async () => {
-    if (!existsSync('/usr/bin/script')) return;
     await withHost(undefined, async (host) => {
       const { config } = setUp(toHosts(host.port));
       const child = spawn('/usr/bin/script', ['-qec', `${RUNTIME.join(' ')} ${COMMAND} -C ${config} -bs`, '/dev/null'], {
@@ -940,6 +941,7 @@ test('a person at a terminal, whose lines end with LF, can end the content', () 
       assert.match(shown, /250 2\.0\.0 message accepted/);
       assert.match(host.messages[0]?.content as string, /\r\n\r\nby hand\r\n$/);
     });
-  }));
+  }),
+);
 
 test.run();

@@ -41,9 +41,11 @@ import {
   toHosts,
 } from '../support/command.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
+import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('sendmail');
+const onTerminal = testWith(test, 'bsdutils', existsSync('/usr/bin/script'));
 test.after.each(killAll);
 
 const LOGIN = userInfo().username;
@@ -350,9 +352,8 @@ test('standard input may be a file, read from where its descriptor stands, a pip
     assert.equal(host.connections, known);
   }));
 
-test('a person at a terminal reads a hint, then types lines until a dot or Ctrl-D', () =>
+onTerminal('a person at a terminal reads a hint, then types lines until a dot or Ctrl-D', () =>
   within(20_000, async () => {
-    if (!existsSync('/usr/bin/script')) return;
     await withHost(undefined, async (host) => {
       const { config, folder } = setUp(toHosts(host.port));
       for (const [args, typed, hint] of [
@@ -389,7 +390,8 @@ test('a person at a terminal reads a hint, then types lines until a dot or Ctrl-
       assert.match(stdout.toString(), /no recipients: name them after the options, or use -t/);
       assert.doesNotMatch(stdout.toString(), /reading the message/);
     });
-  }));
+  }),
+);
 
 test('a slow writer holds no connection while it stays in the window', () =>
   withHost(undefined, async (host) => {

@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { findSpan, minutesEast } from '../../src/submit/local-time.ts';
+import { testWith } from '../support/where.ts';
 
 const test = suite('local time');
+const withProc = existsSync('/proc/self/fd') ? test : test.skip;
+const withZones = testWith(test, 'tzdata', existsSync('/usr/share/zoneinfo/Asia/Kolkata'));
 const zone = process.env.TZ;
 const restore = (): void => {
   if (zone === undefined) delete process.env.TZ;
@@ -152,8 +155,7 @@ test('a host without a zone of its own has UTC, one whose zone cannot be read ha
   }
 });
 
-test('no file stays open', () => {
-  if (!existsSync('/proc/self/fd')) return;
+withProc('no file stays open', () => {
   const open = (): number => readdirSync('/proc/self/fd').length;
   const before = open();
   for (const name of [...ZONES, 'Europe', 'No/Such']) {
@@ -163,8 +165,7 @@ test('no file stays open', () => {
   assert.equal(open(), before);
 });
 
-test('the files of this host are read', () => {
-  if (!existsSync('/usr/share/zoneinfo/Asia/Kolkata')) return;
+withZones('the files of this host are read', () => {
   process.env.TZ = 'Asia/Kolkata';
   let isAsked = false;
   const time = new Date(Date.UTC(2026, 6, 1, 12));

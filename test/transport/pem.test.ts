@@ -9,8 +9,14 @@ import { DEFAULT_TLS, type TlsPolicy } from '../../src/router/smarthost.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { bundlesOn, identityOf, type PemMaterial, systemTrust, trustOf } from '../../src/transport/tls/pem.ts';
 import { OF_CONFIGURATION, OF_PROGRAM } from '../../src/transport/tls/words.ts';
+import { testWith } from '../support/where.ts';
 
 const test = suite('pem');
+const withProc = existsSync('/proc/self/fd') ? test : test.skip;
+/** The list of authorities of this system, as two families of systems have it. */
+const BUNDLE =
+  ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem'].find((name) => existsSync(name)) ?? '';
+const withBundle = testWith(test, 'ca-certificates', BUNDLE !== '');
 
 const folder = mkdtempSync(path.join(tmpdir(), 'nospool-pem-'));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -73,14 +79,10 @@ test('the store of the system is kept as long as its file stays as it is', () =>
   assert.deepEqual(trust({}, undefined, environment), { ...found, ca: one.own + two.own, key: keyOf(store) });
 });
 
-test('without SSL_CERT_FILE it is the first bundle that is there', () => {
-  const [bundle] = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem'].filter((name) =>
-    existsSync(name),
-  );
-  if (bundle === undefined) return;
+withBundle('without SSL_CERT_FILE it is the first bundle that is there', () => {
   for (const environment of [{}, { SSL_CERT_FILE: '' }]) {
     const found = trust({}, undefined, environment) as { readonly name: string; readonly key: string };
-    assert.deepEqual([found.name, found.key], [`the CA store (${bundle})`, keyOf(bundle)]);
+    assert.deepEqual([found.name, found.key], [`the CA store (${BUNDLE})`, keyOf(BUNDLE)]);
   }
 });
 
@@ -164,8 +166,7 @@ test('what cannot be used is called by the name of its setting', () => {
     assert.equal(identity(...(given as unknown as Parameters<typeof sources>)), expected);
 });
 
-test('no file stays open', () => {
-  if (!existsSync('/proc/self/fd')) return;
+withProc('no file stays open', () => {
   const count = () => readdirSync('/proc/self/fd').length;
   const [caFile, bad] = [file(one.own), file('nothing')];
   const before = count();
