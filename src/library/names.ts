@@ -35,10 +35,7 @@ async function inWords<Answer>(
   if (signal.aborted) left.abort();
   const unlink = whenAborted(signal, () => left.abort());
   try {
-    const answers: unknown = await ask({ family, signal: left.signal });
-    const found = Array.isArray(answers) ? answers.map(read) : [null];
-    if (found.includes(null)) throw new Error(`resolver.${key} gave no records`);
-    return found as readonly Answer[];
+    return recordsOf(key, await ask({ family, signal: left.signal }), read);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException | null)?.code;
     // That a name has no such records is an answer.
@@ -49,10 +46,21 @@ async function inWords<Answer>(
   }
 }
 
+/** The records of what a function of the caller's gave; throws where it is something else. */
+export function recordsOf<Answer>(
+  key: keyof Resolver,
+  answers: unknown,
+  read: (answer: Partial<Answer> | null) => Answer | null,
+): readonly Answer[] {
+  const found = Array.isArray(answers) ? answers.map(read) : [null];
+  if (found.includes(null)) throw new Error(`resolver.${key} gave no records`);
+  return found as readonly Answer[];
+}
+
 type Answers<Key extends keyof Names> = Awaited<ReturnType<Names[Key]>>[number];
 
 /** The text of an address decides its family: what is none would be taken for this host. */
-function addressOf(answer: Partial<Answers<'addresses'>> | null): Answers<'addresses'> | null {
+export function addressOf(answer: Partial<Answers<'addresses'>> | null): Answers<'addresses'> | null {
   const address: unknown = answer?.address;
   if (typeof address !== 'string') return null;
   if (isIPv4(address)) return { address, family: 4 };

@@ -8,7 +8,7 @@ import { VERSION } from './version.ts';
  * Names a message: on this host, and in the world, where containers may have the same name, clock and number of a process. RFC 5322
  * §3.6.4
  */
-export function identify(now: Date): Pick<Submitter, 'id' | 'unique'> {
+export function nameMessage(now: Date): Pick<Submitter, 'id' | 'unique'> {
   const id = logId(now, process.pid);
   return { id, unique: `${id}.${base62(Math.floor(Math.random() * 62 ** 8), 8)}` };
 }
@@ -22,7 +22,7 @@ export async function makeSubmitter(who: Identity, hostname: string, fullName: s
     fullName: async () => fullName ?? (await who.fullName()),
     charset: who.charset,
     date,
-    ...identify(date),
+    ...nameMessage(date),
     version: VERSION,
   };
 }

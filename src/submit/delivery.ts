@@ -89,7 +89,7 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
     return endFailed(run, false);
   }
   observer?.resolving?.();
-  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, namesOf(host, run.options), signal), signal);
+  const targets = await unlessAborted(targetsOf(host, timeouts.resolve, chooseNames(host, run.options), signal), signal);
   if (targets === null) return endInterrupted(run);
   if (!targets.ok) {
     noteUnresolved(run, host, host.host, targets.detail);
@@ -110,7 +110,7 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   options.observer?.resolving?.();
   const looking = options.dialFor?.(host)
     ? parsed(byName(target))
-    : endpointsOf(target, options.timeouts.resolve, namesOf(host, options), signal);
+    : endpointsOf(target, options.timeouts.resolve, chooseNames(host, options), signal);
   const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
   if (!found.ok) {
@@ -151,7 +151,7 @@ function endInterrupted({ interrupts, attempts }: Run): Outcome {
   return { kind: 'failed', failure, attempts, unreplayable: false };
 }
 
-const namesOf = (host: Smarthost, { namesFor, names }: DeliveryOptions): Names | undefined => namesFor?.(host) ?? names;
+const chooseNames = (host: Smarthost, { namesFor, names }: DeliveryOptions): Names | undefined => namesFor?.(host) ?? names;
 
 /** The failure of a look-up. */
 export const unresolved = (detail: string): SessionFailure => ({

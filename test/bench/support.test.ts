@@ -15,6 +15,7 @@ import { asMarkdown, asText, cells, claim, difference, type Result, ratio } from
 import { type Case, runRounds, spread, summary } from '../../bench/support/rounds.ts';
 import type { Table } from '../../bench/support/table.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
+import { testWith } from '../support/where.ts';
 
 const test = suite('bench/support');
 const quiet = (): void => {};
@@ -210,9 +211,8 @@ test('the command of an installed script is found, with quotes', () => {
   assert.equal(execOf('#!/bin/sh\necho\n'), null);
 });
 
-const isMeasurable = native('measure') !== null || spawnSync('python3', ['-c', '']).status === 0;
-if (!isMeasurable) console.log('a cost: skipped: needs a C compiler or python3');
-(isMeasurable ? test : test.skip)('a cost has the output of the command, and anonymous memory only on request', async () => {
+const measuring = testWith(test, 'a C compiler or python3', native('measure') !== null || spawnSync('python3', ['-c', '']).status === 0);
+measuring('a cost has the output of the command, and anonymous memory only on request', async () => {
   const argv = [process.execPath, '-e', 'setTimeout(() => console.log("done"), 50)'];
   const [plain, sampled] = [await measureCost({ argv }), await measureCost({ argv, sampled: true })];
   assert.deepEqual([plain.output, plain.anonymous, sampled.output], ['done\n', 0, 'done\n']);

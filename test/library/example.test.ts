@@ -28,7 +28,7 @@ function project(source: string): string {
 
 function example(): string {
   const text = readFileSync(path.join(root, 'README.md'), 'utf8');
-  const found = /## As a library\n[\s\S]*?```ts\n([\s\S]*?)```/.exec(text)?.[1];
+  const found = /## As a library\n(?:(?!\n## )[\s\S])*?```ts\n([\s\S]*?)```/.exec(text)?.[1];
   assert.ok(found, 'README.md has no example under "As a library"');
   return found;
 }

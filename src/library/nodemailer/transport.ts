@@ -10,6 +10,7 @@ import { connect } from '../client.ts';
 import type { Content } from '../content.ts';
 import { type Envelope, parseEnvelope } from '../envelope.ts';
 import { type Failure, failHere, withCause } from '../failure.ts';
+import { addressOf, recordsOf } from '../names.ts';
 import type { Options } from '../options.ts';
 import type { Attempt, Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
@@ -452,10 +453,9 @@ function connectTo({ host, port }: Destination, { localAddress, family, resolver
   const wanted = family ?? (isIP(localAddress ?? '') as 0 | 4 | 6);
   const { addresses } = resolver ?? {};
   const ask = async (name: string): Promise<LookupAddress[]> => {
-    const found: unknown = await addresses?.call(resolver, name, { family: wanted || 'any', signal });
-    const texts = Array.isArray(found) ? found.map((each) => String(each?.address)) : [];
-    if (texts.length === 0 || !texts.every(isIP)) throw new Error('resolver.addresses gave no records');
-    return texts.map((address) => ({ address, family: isIP(address) }));
+    const found = await addresses?.call(resolver, name, { family: wanted || 'any', signal });
+    // Node's sockets take no empty list.
+    return [...recordsOf('addresses', found?.length === 0 ? null : found, addressOf)];
   };
   const lookup: LookupFunction = (name, { all }, done) =>
     void ask(name).then(

@@ -10,7 +10,7 @@ import { commandNames } from '../../process/names.ts';
 import type { Reports } from '../../process/report.ts';
 import { makeAbortable } from '../../process/signals.ts';
 import { chooseSockets } from '../../process/sockets.ts';
-import { identify } from '../../process/submitter.ts';
+import { nameMessage } from '../../process/submitter.ts';
 import { printProblems } from '../../router/problem.ts';
 import type { Recipient } from '../../smtp/client/print.ts';
 import { never } from '../../smtp/parsed.ts';
@@ -215,7 +215,7 @@ function numberSubmitters(by: Submitter): () => Submitter {
   let latest = 0;
   return () => {
     latest = Math.max(Date.now(), latest + 1);
-    return { ...by, date: new Date(), ...identify(new Date(latest)) };
+    return { ...by, date: new Date(), ...nameMessage(new Date(latest)) };
   };
 }
 

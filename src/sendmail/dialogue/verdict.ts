@@ -49,7 +49,7 @@ function addEnhanced({ enhanced, lines }: Reply): readonly string[] {
 }
 
 // biome-ignore format: a table is read as a table
-/** What the message needs of a smart host. A client that comes again with it fails again. RFC 3463 §3, RFC 6531 §3.5, RFC 8689 §4 */
+/** What the message needs of a smart host. A client that comes again with it fails again. RFC 3463 §3, RFC 6531 §3.5 */
 const NEEDS: Partial<Record<Lack, Status>> = {
   size:             { code: 552, enhanced: '5.3.4' },
   recipients:       { code: 554, enhanced: '5.5.3' },

@@ -582,8 +582,8 @@ function takeFarewell(plan: Plan, state: In<'envelope'>, reply: Reply, rest: str
 }
 
 /**
- * MAIL went along with the end of a content and was refused with 503: some servers take nothing there, against smuggling, whatever RFC 2920 §3.1 says.
- * It is no word on the message.
+ * MAIL went along with the end of a content and was refused with 503: some servers take nothing there, against smuggling, whatever
+ * RFC 2920 §3.1 says. It is no word on the message.
  */
 const isUnheard = ({ isAlong }: In<'envelope' | 'data'>, refusals: Refusals): boolean =>
   isAlong && refusals?.last.verb === 'MAIL' && refusals.last.reply.code === 503;
