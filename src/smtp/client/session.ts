@@ -480,7 +480,7 @@ export const WOULD_SPLIT: Unmet = {
   detail: 'LMTP gives every recipient a verdict of its own, which is not all or none',
 };
 
-function openTransaction(plan: Plan, channel: Channel, transaction: Transaction): Step {
+function openTransaction(plan: Plan, channel: Channel, transaction: Transaction, isAlong = false): Step {
   const isSplit = plan.protocol === 'lmtp' && transaction.recipients.length > 1 && plan.partial === 'never';
   if (isSplit) return failUnsupported(plan, channel, 'message', WOULD_SPLIT);
   const unmet = unmetNeed(transaction, channel);
@@ -495,7 +495,7 @@ function openTransaction(plan: Plan, channel: Channel, transaction: Transaction)
     sent: 0,
     answered: 0,
     refusals: null,
-    isAlong: false,
+    isAlong,
   });
   if (!dropsDsn(transaction, channel.extensions)) return step;
   const [state, ...actions] = step;
@@ -687,14 +687,14 @@ function commitContent(plan: Plan, state: In<'content'>, rest: string, waiting: 
  */
 function envelopeAlong(plan: Plan, channel: Channel, waiting: Transaction): [In<'envelope'> | null, readonly string[], ...Action[]] {
   if (endingOf(plan) === 'leave' || channel.refusesAlong || !offers(channel.extensions, 'PIPELINING')) return [null, []];
-  const [state, ...actions] = openTransaction(plan, channel, waiting);
+  const [state, ...actions] = openTransaction(plan, channel, waiting, true);
   if (state.at !== 'envelope') return [null, []];
   let along: readonly string[] = [];
   const notes: Action[] = [];
   for (const action of actions)
     if (action.do === 'send') along = action.lines;
     else notes.push(action);
-  return [{ ...state, isAlong: true }, along, ...notes];
+  return [state, along, ...notes];
 }
 
 function afterCommit(plan: Plan, ending: Ending, state: In<'commit'>, reply: Reply): Step {
