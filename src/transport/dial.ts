@@ -40,7 +40,7 @@ export function dialWire(
     const take = async (): Promise<void> => {
       try {
         const stream: unknown = await connect(left.signal);
-        if (!isDuplex(stream)) return settle(unreached('other', 'what was connected is no Duplex stream'));
+        if (!isDuplex(stream)) return settle(unreached('usage', 'what was connected is no Duplex stream'));
         if (isOver) return abandon(stream);
         const wire = await openWire(stream, left.signal);
         if (isOver) wire?.destroy();

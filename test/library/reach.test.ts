@@ -338,8 +338,10 @@ test('a socket that throws, gives none, or never answers is a failure with its c
         assert.equal(failure.cause, wanted);
         assert.ok(!Object.keys(failure).includes('cause'));
       }
-    for (const given of [undefined, null, {}, 7, 'x'])
-      assert.equal(failureOf(await send({ url: 'smtp://mail.example', tls: { mode: 'off' }, socket: () => given as never })).retry, 'safe');
+    for (const given of [undefined, null, {}, 7, 'x']) {
+      const { code, retry } = failureOf(await send({ url: 'smtp://mail.example', tls: { mode: 'off' }, socket: () => given as never }));
+      assert.deepEqual([code, retry], ['usage', 'never']);
+    }
     const silent = { url: 'smtp://mail.example', tls: { mode: 'off' as const }, socket: () => new Promise<never>(() => {}) };
     const late = failureOf(await submit(ENVELOPE, MESSAGE, { servers: [silent], timeouts: { connect: 50 } }));
     assert.deepEqual([late.code, late.retry], ['connect-timeout', 'safe']);

@@ -139,14 +139,14 @@ const FAILURES: readonly (readonly [string, Dial, string, string, string?])[] = 
   ['words', throwing('no \x1b[31mway'), 'other', 'no \\x1b[31mway'],
   ['nothing', throwing(undefined), 'other', 'it failed without a word'],
   ['a code that is no text', throwing(Object.assign(new Error('odd'), { code: 7 })), 'other', 'odd'],
-  ['no stream', () => undefined as unknown as Duplex, 'other', 'what was connected is no Duplex stream'],
-  ['a web stream', () => new TransformStream() as unknown as Duplex, 'other', 'what was connected is no Duplex stream'],
+  ['no stream', () => undefined as unknown as Duplex, 'usage', 'what was connected is no Duplex stream'],
+  ['a web stream', () => new TransformStream() as unknown as Duplex, 'usage', 'what was connected is no Duplex stream'],
   ...['on', 'write', 'end', 'pause', 'resume', 'destroy'].map(
     (name) =>
       [
         `a stream without ${name}`,
         () => Object.assign(loop().stream, { [name]: undefined }),
-        'other',
+        'usage',
         'what was connected is no Duplex stream',
       ] as const,
   ),

@@ -52,7 +52,7 @@ export interface FailureClass {
 export function classifyFailure(failure: SessionFailure): FailureClass {
   switch (failure.kind) {
     case 'connect':
-      return { code: connectCode(failure), verb: null, retry: failure.reason === 'certificate' ? 'never' : 'safe' };
+      return { code: connectCode(failure), verb: null, retry: STAYS.has(failure.reason) ? 'never' : 'safe' };
     case 'rejected': {
       const { verb = null, reply } = decidingRefusal(failure);
       return { code: failure.at === 'auth' ? 'auth-refused' : 'rejected', verb, reply, retry: digit(reply) === 4 ? 'later' : 'never' };
@@ -108,7 +108,10 @@ const REASONS: Readonly<Record<Exclude<ConnectReason, 'other'>, SessionFailureCo
   timeout:     'connect-timeout',
   certificate: 'tls-certificate',
   handshake:   'tls-handshake',
+  usage:       'usage',
 };
+
+const STAYS: ReadonlySet<ConnectReason> = new Set(['certificate', 'usage']);
 
 const STAGES: Readonly<Record<Connect['during'], SessionFailureCode>> = {
   resolve: 'resolve',

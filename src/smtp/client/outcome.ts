@@ -42,9 +42,10 @@ export type Condemned = 'address' | 'host' | 'message' | 'nothing';
 
 /**
  * Why no connection could be used: its name was not found, somebody refused, no way led there, nobody answered in time, the
- * certificate was not trusted, TLS did not come about, or something else (the sentence tells).
+ * certificate was not trusted, TLS did not come about, a program gave what cannot be a connection (`usage`), or something else (the
+ * sentence tells).
  */
-export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 'certificate' | 'handshake' | 'other';
+export type ConnectReason = 'resolve' | 'refused' | 'unreachable' | 'timeout' | 'certificate' | 'handshake' | 'usage' | 'other';
 
 /**
  * What is missing. By the server: STARTTLS; AUTH; a `mechanism` that fits the credentials; an `exchange` of AUTH that comes to

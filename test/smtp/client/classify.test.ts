@@ -54,6 +54,7 @@ const ROWS: readonly Row[] = [
   [connect('connect', 'timeout'), 'connect-timeout', null, null, 'safe'],
   [connect('tls', 'certificate'), 'tls-certificate', null, null, 'never'],
   [connect('tls', 'handshake'), 'tls-handshake', null, null, 'safe'],
+  [connect('connect', 'usage'), 'usage', null, null, 'never'],
 
   [rejected('greeting', refusal(554)), 'rejected', null, 554, 'never'],
   [rejected('hello', refusal(450, 'EHLO')), 'rejected', 'EHLO', 450, 'later'],
