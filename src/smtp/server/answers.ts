@@ -14,6 +14,8 @@ export function makeReply(code: number, enhanced: string, ...texts: readonly str
 /**
  * A reply as lines for the wire: nothing that a terminal obeys or a log takes for a line end, no line beyond RFC 5321
  * §4.5.3.1.5.
+ * Deviation: text may be UTF-8, which RFC 6531 §3.7.4.2 forbids in nearly every reply, because addresses, aliases and smart hosts
+ * have such text, clients hand it on as it is, and people could not read it escaped.
  */
 export function replyLines({ code, lines }: Reply): readonly string[] {
   const texts = lines.flatMap((line) => foldText(utf8(lineOf(textOf(line)))));

@@ -436,9 +436,10 @@ function hearResponse(settings: Receiving, state: StateAt<'auth'>, text: string,
     return askOwner(visit, { about: 'credentials', mechanism, user: state.user, password: heard });
   }
   // RFC 4616 §2: whom to act as, who it is, the password.
-  const [, user, password, ...more] = heard.split('\0');
+  const [wanted, user, password, ...more] = heard.split('\0');
   if (user === undefined || password === undefined || more.length > 0 || user === '')
     return fail(501, '5.5.2', 'the response is not one of PLAIN');
+  if (wanted !== '' && wanted !== user) return fail(535, '5.7.8', 'nobody may act as another user');
   return askOwner(visit, { about: 'credentials', mechanism, user, password });
 }
 
@@ -463,7 +464,7 @@ function openTransaction(settings: Receiving, state: Commanding, path: ReversePa
   const smtputf8 = parameterOf(parameters, 'SMTPUTF8') !== undefined;
   // RFC 6531 §3.5
   if (path !== null && !isAsciiMailbox(path) && !smtputf8)
-    return refuseCommand(settings, state, 553, '5.6.7', 'an address that is not ASCII needs SMTPUTF8');
+    return refuseCommand(settings, state, 550, '5.6.7', 'an address that is not ASCII needs SMTPUTF8');
   const transaction: Received = { binary, smtputf8, recipients: 0, refused: 0, domains: [], chunked: null, failed: false };
   return askOwner({ ...visit, mails: visit.mails + 1 }, { about: 'sender', path, parameters, transaction });
 }

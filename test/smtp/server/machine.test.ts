@@ -411,7 +411,7 @@ scenario(
   `
   ${HELLO}
   C: MAIL FROM:<${utf8('ü@b.example')}>
-  S: 553 an address that is not ASCII needs SMTPUTF8
+  S: 550 an address that is not ASCII needs SMTPUTF8
   C: MAIL FROM:<a@b.example>
   ? sender <a@b.example>
   S: 250 sender accepted
@@ -858,6 +858,8 @@ scenario(
   S: 334
   C: * => ****
   S: 501 authentication is cancelled
+  C: AUTH PLAIN eW91AG1lAHNlY3JldA== => AUTH PLAIN ****
+  S: 535 nobody may act as another user
   C: AUTH PLAIN
   S: 334
   C: no base64! => ****
@@ -1253,7 +1255,7 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['HELO x|MAIL FROM:<a@b> SIZE=10', '250 2.1.0 sender accepted', { sizeLimit: 10 }],
   ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '501 5.5.4 BINARYMIME is not offered'],
   ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '250 2.1.0', { extensions: [...RECEIVING.extensions, 'BINARYMIME'] }],
-  ['HELO x|MAIL FROM:<é@b>', '553 5.6.7 an address that is not ASCII'],
+  ['HELO x|MAIL FROM:<é@b>', '550 5.6.7 an address that is not ASCII'],
   [
     'HELO x|MAIL FROM:<a@b>|RSET|MAIL FROM:<a@b>',
     '421 4.7.0 one session takes 1 messages',
@@ -1300,6 +1302,8 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['EHLO x|AUTH PLAIN|eA==\\n', '500 5.5.2 end a line with CR LF', { mechanisms: ['PLAIN'], authInClear: true }],
   [`EHLO x|AUTH PLAIN|${'x'.repeat(100_000)}`, '500 5.5.6 the response is too long', { mechanisms: ['PLAIN'], authInClear: true }],
   ['EHLO x|AUTH PLAIN AG1lAHNlY3JldA==', '235 2.7.0 authenticated', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN bWUAbWUAc2VjcmV0', '235 2.7.0 authenticated', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN eW91AG1lAHNlY3JldA==', '535 5.7.8 nobody may act as another user', { mechanisms: ['PLAIN'], authInClear: true }],
   [
     'EHLO x|AUTH PLAIN AG1lAHNlY3JldA==|AUTH PLAIN',
     '503 5.5.1 the session is authenticated already',
