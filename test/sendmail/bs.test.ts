@@ -332,6 +332,7 @@ test('the words of the smart host are the reply; nospool puts an enhanced code b
       ['250 OK id=1abc', '250 2.0.0 OK id=1abc'],
       ['250 one\n250 two', '250-2.0.0 one\n250 2.0.0 two'],
       ['200 fine', '250 2.0.0 fine'],
+      ['250 2.6.0 one\n250 2.6.0\n250 two', '250-2.6.0 one\n250-2.6.0\n250 2.6.0 two'],
     ] as const) {
       const host = await startHost({ script: { end: said } });
       const { config } = setUp(toHosts(host.port));

@@ -1179,6 +1179,16 @@ const REPLIES: readonly (readonly [Reply, readonly string[], string])[] = [
     [`550-${utf8(`x${'é'.repeat(252)}`)}`, `550 ${utf8('é'.repeat(48))}`],
     'never inside a UTF-8 sequence',
   ],
+  [
+    makeReply(550, '5.1.1', `${'x'.repeat(490)} ${'y'.repeat(20)}`),
+    [`550-5.1.1 ${'x'.repeat(490)}`, `550 5.1.1 ${'y'.repeat(20)}`],
+    'a line that is cut has the enhanced code before each piece. RFC 2034 §4',
+  ],
+  [
+    makeReply(550, '5.1.1', 'x'.repeat(1100)),
+    [`550-5.1.1 ${'x'.repeat(500)}`, `550-5.1.1 ${'x'.repeat(500)}`, `550 5.1.1 ${'x'.repeat(100)}`],
+    'also where there is no blank but that behind it',
+  ],
 ];
 for (const [reply, lines, why] of REPLIES)
   test(`a reply on the wire: ${why}`, () => {
