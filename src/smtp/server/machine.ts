@@ -558,8 +558,8 @@ function endChunk(settings: Receiving, state: StateAt<'chunk'>): ServerStep {
   const { visit, chunk } = state;
   if (state.refusal) {
     const { transaction, refusal } = state;
-    // Behind LAST an LMTP client waits for as many replies as it has recipients, whatever they are.
-    const says = chunk.last && transaction?.recipients ? sayFinal(settings, transaction, refusal, []) : [sayReply(settings, refusal)];
+    // Behind LAST an LMTP client waits for as many replies as it has recipients, whatever they are, and for none without one. RFC 2033 §4.3
+    const says = chunk.last && transaction ? sayFinal(settings, transaction, refusal, []) : [sayReply(settings, refusal)];
     return [{ at: 'command', visit, transaction }, ...says];
   }
   const transaction: Received = { ...state.transaction, chunked: state.total };

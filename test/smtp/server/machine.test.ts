@@ -691,6 +691,31 @@ scenario(
 );
 
 scenario(
+  'LMTP: the last BDAT without a recipient gets no reply, and one before it gets one (RFC 2033 §4.3)',
+  { protocol: 'lmtp', extensions: ['CHUNKING'] },
+  `
+  S: 220 here LMTP nospool
+  C: LHLO x
+  S: 250-here greets x
+  S: 250 CHUNKING
+  C: MAIL FROM:<a@b.example>
+  ? sender <a@b.example>
+  S: 250 sender accepted
+  C: RCPT TO:<550@d.example>
+  ? recipient <550@d.example>
+  S: 550 said 550
+  C: BDAT 1
+  # a
+  S: 503 no recipient is known: say RCPT first
+  C: BDAT 1 LAST
+  # b
+  C: RSET
+  - abandon
+  S: 250 reset
+`,
+);
+
+scenario(
   'LMTP: LHLO, and a reply for each recipient accepted (RFC 2033 §4.2)',
   { protocol: 'lmtp', extensions: ['CHUNKING'], sizeLimit: 10 },
   `
