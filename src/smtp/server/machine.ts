@@ -348,7 +348,8 @@ function obey(settings: Receiving, state: Commanding, command: Command): ServerS
     case 'QUIT':
       return endSession(settings, state, makeReply(221, '2.0.0', `${settings.hostname} says goodbye`));
     case 'malformed': {
-      const enhanced = command.of === 'MAIL' || command.of === 'RCPT' ? '5.1.3' : '5.5.4';
+      // RFC 3463 §3.2: the address of the sender has a code of its own.
+      const enhanced = command.of === 'MAIL' ? '5.1.7' : command.of === 'RCPT' ? '5.1.3' : '5.5.4';
       return refuseUnread(settings, state, command, 501, enhanced, command.detail);
     }
     case 'unknown':

@@ -1282,7 +1282,7 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['HELO x|MAIL FROM:<a@b>', '250 2.1.0 sender accepted'],
   ['HELO x|MAIL FROM:<a@b>|MAIL FROM:<a@b>', '503 5.5.1 a transaction is open already'],
   ['HELO x|MAIL FROM:<a@b>', '530 5.7.0 authentication is required', { authRequired: true }],
-  ['HELO x|MAIL FROM:<a@b', '501 5.1.3 '],
+  ['HELO x|MAIL FROM:<a@b', '501 5.1.7 '],
   ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d', '501 5.1.3 '],
   ['HELO x|MAIL FROM:<a@b> FOO=1', '555 5.5.4 the parameter FOO is not offered'],
   ['HELO x|MAIL FROM:<a@b> SIZE=x', '501 5.5.4 the value of SIZE is wrong'],
