@@ -171,7 +171,7 @@ function said(transaction: Transaction, offered: Extensions): [Verb, string][] {
     const [, , ...words] = command.value.split(' ');
     return words.map((word) => [verb, word.startsWith('BODY=') ? word : word.replace(/=.*/, '=')]);
   };
-  const recipients = transaction.recipients.flatMap((recipient) => wordsOf('RCPT', rcptCommand(recipient, offered)));
+  const recipients = transaction.recipients.flatMap((recipient) => wordsOf('RCPT', rcptCommand(recipient, offered, transaction.smtputf8)));
   return [...wordsOf('MAIL', mailCommand(transaction, offered)), ...recipients];
 }
 

@@ -173,7 +173,8 @@ function extraFault(envelope: Envelope): string | null {
   const { binary, smtputf8, requireTls, envid, priority, deliverBy, hold, solicit, submitter } = envelope;
   for (const [key, flag] of Object.entries({ binary, smtputf8, requireTls })) if (!isFlag(flag)) return `${key} is true or false`;
   // RFC 3461 §4.4
-  if (envid !== undefined && !(isWord(envid) && envid.length <= 100)) return 'envid is a text of 1 to 100 characters';
+  if (envid !== undefined && !(typeof envid === 'string' && /^[ -~]{1,100}$/.test(envid)))
+    return 'envid is a text of 1 to 100 printable characters of ASCII';
   if (priority !== undefined && !isInteger(priority, -9, 9)) return 'priority is a whole number from -9 to 9';
   if (submitter !== undefined && typeof submitter !== 'string') return 'submitter is an address, or "" for nobody';
   // RFC 3865 §4
@@ -182,7 +183,13 @@ function extraFault(envelope: Envelope): string | null {
     !(Array.isArray(solicit) && solicit.length > 0 && solicit.every((word) => isWord(word) && !/[\s,]/.test(word)))
   )
     return 'solicit is a list of keywords, such as "org.example:ADV"';
-  return deliverByFault(deliverBy) ?? holdFault(hold);
+  return deliverByFault(deliverBy) ?? holdFault(hold) ?? (deliverBy && hold ? orderFault(deliverBy, hold) : null);
+}
+
+/** RFC 4865 §5.2.1 */
+function orderFault({ seconds }: NonNullable<Envelope['deliverBy']>, hold: NonNullable<Envelope['hold']>): string | null {
+  const held = 'for' in hold ? hold.for : (Date.parse(hold.until) - Date.now()) / 1000;
+  return held < seconds ? null : 'hold ends before the time of deliverBy';
 }
 
 /** RFC 2852 §4: only mode N takes a time that has passed. */

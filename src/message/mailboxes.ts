@@ -56,7 +56,7 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   /** Reads what follows `<`: an optional route, the addr-spec, `>`. RFC 5322 §3.4 and §4.4 */
   function readAngle(open: Token): Parsed<{ readonly tokens: readonly Token[]; readonly end: number }> {
     let token = next();
-    if (token.kind === '@') {
+    if (token.kind === '@' || token.kind === ',') {
       // Only the mailbox counts, because no host follows a route any more. RFC 5321 appendix C
       while (token.kind === '@' || token.kind === ',' || token.kind === 'atom' || token.kind === 'literal') token = next();
       if (token.kind !== ':') return unparsed(token.detail ?? `the route in ${quoteNear(text, open.start)} does not end in ":"`);

@@ -147,6 +147,9 @@ function setReversePath(text: string): Change {
   return parsed({ reversePath: path.ok ? path : unparsed(`-f "${text}": ${path.detail}`) });
 }
 
+/** What no server may be given is ignored, as in Postfix. RFC 3461 §4.4 */
+const setEnvid = (text: string): Change => parsed({ envid: /^[ -~]{1,100}$/.test(text) ? text : null });
+
 function setNotify(text: string): Change {
   const words = text
     .toUpperCase()
@@ -286,7 +289,13 @@ const makeOptions = (): readonly OptionRow[] => [
   C,
   value('-N', 'when', ['Sendmail', 'Postfix'], 'Delivery status notifications: never, or a list of success, failure, delay.', setNotify),
   value('-R', 'return', ['Sendmail', 'Postfix'], 'What a notification returns: full or hdrs.', setRet),
-  value('-V', 'envid', ['Sendmail', 'Postfix'], 'The envelope identifier for notifications.', (text) => parsed({ envid: text })),
+  value(
+    '-V',
+    'envid',
+    ['Sendmail', 'Postfix'],
+    'The envelope identifier for notifications, of at most 100 printable characters.',
+    setEnvid,
+  ),
   value('-B', 'type', SPE, 'The body type, 7BIT or 8BITMIME; the content itself decides.'),
   value('-X', 'file', ['Sendmail', 'Postfix', 'Exim'], noEffect('an argument names no file to write; see -v, and nospool send --trace')),
   value('-L', 'tag', ['Sendmail', 'Postfix', 'Exim'], 'The tag of syslog lines.', (text) => parsed({ tag: text })),

@@ -157,7 +157,7 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
   [
     'the address before has no xtext',
     'what is asked for is said where it is understood',
-    ['smtp/client/print.ts', '`ORCPT=rfc822;${xtext(', '`ORCPT=rfc822;${String('],
+    ['smtp/client/print.ts', '`rfc822;${xtext(', '`rfc822;${String('],
   ],
   [
     'DSN that is required is dropped',

@@ -48,6 +48,7 @@ const accepted: [string, string[], string][] = [
     'RFC 5322 appendix A.6.1, route',
   ],
   ['<@a,@b:c@d>', ['c@d'], 'a route of two'],
+  ['< , (x) ,@a,,@b,:c@d>', ['c@d'], 'a route with empty elements. RFC 5322 §4.4, obs-domain-list'],
   ['undisclosed-recipients:;', [], 'empty group'],
   ['undisclosed-recipients:', [], 'a group that is not closed'],
   ['A: a@b; B: c@d;, e@f', ['a@b', 'c@d', 'e@f'], 'groups without a comma between'],

@@ -332,6 +332,7 @@ test('the words of the smart host are the reply; nospool puts an enhanced code b
       ['250 OK id=1abc', '250 2.0.0 OK id=1abc'],
       ['250 one\n250 two', '250-2.0.0 one\n250 2.0.0 two'],
       ['200 fine', '250 2.0.0 fine'],
+      ['250 2.6.0 one\n250 2.6.0\n250 two', '250-2.6.0 one\n250-2.6.0\n250 2.6.0 two'],
     ] as const) {
       const host = await startHost({ script: { end: said } });
       const { config } = setUp(toHosts(host.port));
@@ -356,7 +357,21 @@ test('MAIL with SIZE, 8BITMIME and SMTPUTF8 is understood; what the smart host h
     const words = message?.parameters.map(({ keyword, value }) => `${keyword}=${value}`).filter((word) => !word.startsWith('SIZE'));
     assert.deepEqual(words, ['BODY=8BITMIME', 'SMTPUTF8=null', 'ENVID=a+2Bb']);
     assert.deepEqual(message?.recipients, ['<jürgen@bar.com>']);
-    assert.deepEqual(message?.recipientParameters, [[{ keyword: 'ORCPT', value: 'rfc822;Old@foo.com' }]]);
+    assert.deepEqual(message?.recipientParameters, [[{ keyword: 'ORCPT', value: 'utf-8;Old@foo.com' }]]);
+  }));
+
+test('ORCPT goes on as it came, whatever its type, also where it is the recipient; in ASCII where MAIL has no SMTPUTF8', () =>
+  withHost(undefined, async (host) => {
+    const { config } = setUp(toHosts(host.port));
+    const given = ['RFC822;Ann+2B1@bar.com', 'utf-8;j\\x{F6}rg@foo.com', 'x400;/C+3Dde', 'utf-8;jörg@foo.com'];
+    const recipients = given.map((value, i) => `RCPT TO:<${i === 0 ? 'Ann+1' : `r${i}`}@bar.com> ORCPT=${value}\r\n`).join('');
+    const { status } = await run(config, ['-bs'], Buffer.from(`EHLO x\r\n${MAIL}${recipients}${DATA}QUIT\r\n`));
+    assert.equal(status, 0);
+    const [message] = host.messages;
+    assert.deepEqual(
+      message?.recipientParameters.map(([orcpt]) => orcpt?.value),
+      [...given.slice(0, 3), 'utf-8;j\\x{F6}rg@foo.com'],
+    );
   }));
 
 /* ---- recipients ---- */

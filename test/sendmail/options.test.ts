@@ -106,6 +106,8 @@ const MEANINGS: readonly (readonly [readonly string[], Changes, string])[] = [
   [['-Rfull'], { ret: 'FULL' }, ''],
   [['-V', 'id-1'], { envid: 'id-1' }, ''],
   [['-Vid'], { envid: 'id' }, ''],
+  [['-V', 'x'.repeat(101)], {}, 'too long for any server. RFC 3461 §4.4'],
+  [['-V', 'grün'], {}, 'not ASCII'],
   [['-V'], { mode: { kind: 'version' } }, 'alone: what people try first'],
   [['-B', '8BITMIME'], {}, ''],
   [['-B8bitmime'], {}, 'Debian cron, in any case'],

@@ -1,6 +1,6 @@
 /** Reads the parameters of MAIL and RCPT that ask for delivery status notifications. Knows no transaction. */
 import type { Notify, Recipient } from '../../smtp/client/print.ts';
-import { type ForwardPath, parseMailbox } from '../../smtp/path.ts';
+import type { ForwardPath } from '../../smtp/path.ts';
 import { type Parameter, parameterOf } from '../../smtp/server/parse.ts';
 import { fromUtf8 } from '../../smtp/text.ts';
 
@@ -11,12 +11,11 @@ export function readMailDsn(parameters: readonly Parameter[]): { readonly ret?: 
   return { ...(ret ? { ret: ret as 'FULL' | 'HDRS' } : {}), ...(envid ? { envid: fromXtext(envid) } : {}) };
 }
 
-/** Reads NOTIFY and ORCPT (RFC 3461 §4.1 and §4.2); an original recipient that is no mailbox is left out. */
+/** Reads NOTIFY, and ORCPT as it stands there, because it goes on so, whatever its type. RFC 3461 §4.1, §4.2 and §5.2.1 */
 export function readRecipientDsn(path: ForwardPath, parameters: readonly Parameter[]): Recipient {
   const notify = parameterOf(parameters, 'NOTIFY')?.toUpperCase().split(',') as Notify[] | undefined;
-  const written = /^(?:rfc822|utf-8);(.+)$/i.exec(parameterOf(parameters, 'ORCPT') ?? '')?.[1];
-  const original = written === undefined ? null : parseMailbox(fromXtext(written));
-  return { path, ...(notify ? { notify } : {}), ...(original?.ok ? { original: original.value } : {}) };
+  const original = parameterOf(parameters, 'ORCPT');
+  return { path, ...(notify ? { notify } : {}), ...(original ? { original } : {}) };
 }
 
 /** Decodes xtext, in which "+HH" is an octet (RFC 3461 §4); the octets are UTF-8. */

@@ -43,9 +43,10 @@ export function verdictOn({ outcome, messageId }: Pick<Submitted, 'outcome' | 'm
   return replyWith(statusOf(outcome), printOutcome(outcome, messageId));
 }
 
-/** The smart host's own words, with the enhanced code that this side has promised. RFC 2034 §4 */
+/** The smart host's own words, with the enhanced code that this side has promised before each line. RFC 2034 §4 */
 function addEnhanced({ enhanced, lines }: Reply): readonly string[] {
-  return enhanced === null ? lines.map((line) => `2.0.0 ${line}`) : lines;
+  const code = enhanced === null ? '2.0.0' : `${enhanced.class}.${enhanced.subject}.${enhanced.detail}`;
+  return lines.map((line) => (`${line} `.startsWith(`${code} `) ? line : `${code} ${line}`));
 }
 
 // biome-ignore format: a table is read as a table

@@ -46,14 +46,14 @@ export function sizeLimit({ keywords }: Extensions): number | null {
   return numberOf(keywords.get('SIZE')?.[0], /^\d{1,15}$/);
 }
 
-/** A number above 0 of so many digits; null for anything else. */
+/** A number above 0 of these digits; null for anything else. */
 const numberOf = (text: string | undefined, digits: RegExp): number | null =>
   text !== undefined && digits.test(text) && Number(text) > 0 ? Number(text) : null;
 
 /** A limit of RFC 9422 §4; null when the server names none. */
 export function limitOf({ keywords }: Extensions, name: 'RCPTMAX' | 'RCPTDOMAINMAX' | 'MAILMAX'): number | null {
   const limit = keywords.get('LIMITS')?.find((word) => word.startsWith(`${name}=`));
-  return numberOf(limit?.slice(name.length + 1), /^\d{1,6}$/);
+  return numberOf(limit?.slice(name.length + 1), /^[1-9]\d{0,5}$/);
 }
 
 /** The SASL mechanisms that the server offers, in upper case. RFC 4954 §3 */

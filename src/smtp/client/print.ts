@@ -17,8 +17,8 @@ export interface Recipient {
   readonly path: ForwardPath;
   /** RFC 3461 §4.1 */
   readonly notify?: readonly Notify[] | undefined;
-  /** The address before aliases changed it, for ORCPT. RFC 3461 §4.2 */
-  readonly original?: ForwardPath | undefined;
+  /** For ORCPT: the address before aliases changed it, or the whole value as another client gave it. RFC 3461 §4.2 and §5.2.1 */
+  readonly original?: ForwardPath | string | undefined;
 }
 
 /** One message's envelope, and the facts of its content before the session sends it. */
@@ -82,8 +82,13 @@ const asksDsn = ({ ret, envid, recipients }: Transaction): boolean =>
 /** True when the caller asks for DSN parameters and they are left out because the server does not offer them. */
 export const dropsDsn = (transaction: Transaction, extensions: Extensions): boolean => asksDsn(transaction) && !offers(extensions, 'DSN');
 
-/** An extension that a transaction needs where the function returns something, and why. */
-type Need = readonly [keyword: Uppercase<Lack>, why: string, needed: (transaction: Transaction) => unknown];
+/** An extension that a transaction needs where the first function returns something, and why; the second knows its limits. */
+type Need = readonly [
+  keyword: Uppercase<Lack>,
+  why: string,
+  needed: (transaction: Transaction) => unknown,
+  isBeyond?: (transaction: Transaction, limits: readonly string[]) => unknown,
+];
 
 // biome-ignore format: a table is read as a table
 const NEEDS: readonly Need[] = [
@@ -94,15 +99,22 @@ const NEEDS: readonly Need[] = [
   ['DSN', 'delivery status notifications are required', (transaction) => transaction.dsn === 'require' && asksDsn(transaction)],
 ];
 
+/** RFC 2852 §3. Here and below, a limit that is missing or cannot be read is none. */
+const isTooSoon: Need[3] = ({ deliverBy }, [least]) => deliverBy?.mode === 'R' && deliverBy.seconds < Number(least);
+/** RFC 4865 §4.1 */
+const isTooLate: Need[3] = ({ hold }, [seconds, date]) =>
+  hold && ('for' in hold ? hold.for > Number(seconds) : Date.parse(hold.until) > Date.parse(`${date}`));
+const AS_ASKED = 'or not as it was asked for';
+
 // biome-ignore format: a table is read as a table
 /** Parameters of MAIL that nobody leaves out: the function prints the parameter. */
 const ASKED: readonly Need[] = [
-  ['REQUIRETLS', 'REQUIRETLS was asked for', ({ requireTls }) => requireTls && 'REQUIRETLS'],
-  ['MT-PRIORITY', 'a priority was asked for', ({ priority }) => priority !== undefined && `MT-PRIORITY=${priority}`],
-  ['DELIVERBY', 'delivery by a time was asked for', ({ deliverBy }) => deliverBy && `BY=${deliverBy.seconds};${deliverBy.mode}${deliverBy.trace ? 'T' : ''}`],
-  ['FUTURERELEASE', 'future release was asked for', ({ hold }) => hold && ('for' in hold ? `HOLDFOR=${hold.for}` : `HOLDUNTIL=${hold.until}`)],
-  ['NO-SOLICITING', 'solicitation keywords were given', ({ solicit }) => solicit && `SOLICIT=${solicit.join(',')}`],
-  ['AUTH', 'AUTH= was asked for', ({ submitter }) => submitter !== undefined && `AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`],
+  ['REQUIRETLS', AS_ASKED, ({ requireTls }) => requireTls && 'REQUIRETLS'],
+  ['MT-PRIORITY', AS_ASKED, ({ priority }) => priority !== undefined && `MT-PRIORITY=${priority}`],
+  ['DELIVERBY', AS_ASKED, ({ deliverBy }) => deliverBy && `BY=${deliverBy.seconds};${deliverBy.mode}${deliverBy.trace ? 'T' : ''}`, isTooSoon],
+  ['FUTURERELEASE', AS_ASKED, ({ hold }) => hold && ('for' in hold ? `HOLDFOR=${hold.for}` : `HOLDUNTIL=${hold.until}`), isTooLate],
+  ['NO-SOLICITING', AS_ASKED, ({ solicit }) => solicit && `SOLICIT=${solicit.join(',')}`],
+  ['AUTH', AS_ASKED, ({ submitter }) => submitter !== undefined && `AUTH=${submitter === null ? '<>' : xtext(printMailbox(submitter))}`],
 ];
 
 const ALL_NEEDS: readonly Need[] = [...NEEDS, ...ASKED];
@@ -130,7 +142,11 @@ export function unmetNeed(transaction: Transaction, { secured, extensions }: Off
   // In clear a server offers no REQUIRETLS, and if one does, it means nothing. RFC 8689 §2
   if (transaction.requireTls && !secured) return unmet('encryption', 'REQUIRETLS was asked for, and the session is in clear');
   // Rows are read by place, here and below, because to take one apart is slow, and this is done for each message.
-  for (const need of ALL_NEEDS) if (need[2](transaction) && !offers(extensions, need[0])) return notOffered(need, transaction);
+  for (const need of ALL_NEEDS) {
+    if (!need[2](transaction)) continue;
+    const limits = extensions.keywords.get(need[0]);
+    if (!limits || need[3]?.(transaction, limits)) return notOffered(need, transaction);
+  }
   const limit = sizeLimit(extensions);
   if (size !== null && limit !== null && size > limit)
     return unmet('size', `the message has ${size} octets and the server takes at most ${limit}`);
@@ -171,25 +187,31 @@ export function mailCommand(transaction: Transaction, extensions: Extensions): P
   return joinWords(words);
 }
 
-/** Prints RCPT with NOTIFY and ORCPT where the server offers DSN. RFC 5321 §4.1.1.3, RFC 3461 §4.1 and §4.2, RFC 6533 §3 */
-export function rcptCommand({ path, notify, original }: Recipient, extensions: Extensions): Parsed<string> {
+/** Prints RCPT with NOTIFY and ORCPT where the server offers DSN. RFC 5321 §4.1.1.3, RFC 3461 §4.1 and §4.2 */
+export function rcptCommand({ path, notify, original }: Recipient, extensions: Extensions, smtputf8: boolean): Parsed<string> {
   const words: string[] = [`RCPT TO:${printPath(path)}`];
   if (path.domain === '') return unparsed(`the recipient ${printPath(path)} has no domain`);
   if (offers(extensions, 'DSN')) {
     if (notify !== undefined) words.push(`NOTIFY=${notify.join(',')}`);
-    if (original !== undefined && mailboxKey(original) !== mailboxKey(path)) words.push(printOriginal(original, extensions));
+    if (original !== undefined && (typeof original === 'string' || mailboxKey(original) !== mailboxKey(path)))
+      words.push(printOriginal(original, smtputf8));
   }
   return joinWords(words);
 }
 
-function printOriginal(original: ForwardPath, extensions: Extensions): string {
-  const text = printMailbox(original);
-  if (isAsciiMailbox(original)) return `ORCPT=rfc822;${xtext(text)}`;
-  // Without SMTPUTF8 every character that is not printable ASCII becomes \x{HEX}; with it only those that mean something here.
-  // RFC 6533 §3
-  const special = offers(extensions, 'SMTPUTF8') ? /[\\+= ]/gu : /[^!-~]|[\\+=]/gu;
-  return `ORCPT=utf-8;${text.replace(special, (c) => `\\x{${(c.codePointAt(0) as number).toString(16).toUpperCase()}}`)}`;
+/** RFC 6533 §3: what means something in a parameter is written as \x{HEX}; so is every character that MAIL did not ask SMTPUTF8 for. */
+function printOriginal(original: ForwardPath | string, smtputf8: boolean): string {
+  const text =
+    typeof original === 'string'
+      ? original
+      : isAsciiMailbox(original)
+        ? `rfc822;${xtext(printMailbox(original))}`
+        : `utf-8;${embed(printMailbox(original), /[\\+= ]/g)}`;
+  return `ORCPT=${smtputf8 ? text : embed(text, /[^!-~]/gu)}`;
 }
+
+const embed = (text: string, special: RegExp): string =>
+  text.replace(special, (c) => `\\x{${(c.codePointAt(0) as number).toString(16).toUpperCase()}}`);
 
 /**
  * Joins the words as an octet string. Refuses control characters and blanks inside a word, because they would start another

@@ -522,7 +522,7 @@ function envelopeCommands(plan: Plan, sending: Sending): Parsed<readonly string[
   if (!mail.ok) return mail;
   const commands = [mail.value];
   for (const recipient of transaction.recipients) {
-    const command = rcptCommand(recipient, channel.extensions);
+    const command = rcptCommand(recipient, channel.extensions, transaction.smtputf8);
     if (!command.ok) return command;
     commands.push(command.value);
   }

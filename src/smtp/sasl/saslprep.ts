@@ -5,6 +5,8 @@
  * Deviation: two tables come from the JavaScript engine's Unicode instead of Unicode 3.2 (RFC 3454 §3): the compatibility
  * normalisation, and "is a letter" for table D.2. Characters of Unicode 3.2 give the same result, except for the few whose
  * normalisation was corrected since. The engine normalises later characters, too, which Unicode 3.2 could not do.
+ * And passwords are "queries", as user names are, not "stored strings" (RFC 5802 §2.2), which could hold no character that is
+ * younger than Unicode 3.2.
  */
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 

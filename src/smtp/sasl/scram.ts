@@ -73,6 +73,7 @@ export function scram({ digest, user, password, binding, hashes }: ScramOptions)
 /** Hears the server's last word: only the right signature lets the exchange end well. RFC 5802 §5 */
 function verifyServer(challenge: string, signature: string): Exchange | Cancelled {
   if (challenge.length > LONGEST_CHALLENGE) return { cancel: "the server's last SCRAM message is too long" };
+  if (DEMANDS.test(challenge)) return { cancel: UNKNOWN_DEMAND };
   const [first = ''] = challenge.split(',');
   if (first.startsWith('e=')) return { cancel: `the server refuses: ${printable(first.slice(2), 100)}` };
   if (!first.startsWith('v=') || fromBase64(first.slice(2)) !== signature)
@@ -80,6 +81,10 @@ function verifyServer(challenge: string, signature: string): Exchange | Cancelle
   // SMTP has no data in a 235, so the server's last message is a challenge, which the client answers by nothing. RFC 4954 §4
   return { say: '', mayEnd: true, hear: endExchange };
 }
+
+/** RFC 5802 §5.1: an extension that nobody may ignore, in whatever place and message. */
+const DEMANDS = /(?:^|,)m=/;
+const UNKNOWN_DEMAND = 'the server demands a SCRAM extension that is not known';
 
 interface ServerFirst {
   readonly nonce: string;
@@ -91,7 +96,7 @@ interface ServerFirst {
 function readServerFirst(challenge: string, ours: string): Parsed<ServerFirst> {
   if (challenge.length > LONGEST_CHALLENGE) return unparsed("the server's first SCRAM message is too long");
   if (challenge.startsWith('e=')) return unparsed(`the server refuses: ${printable(challenge.slice(2), 100)}`);
-  if (challenge.startsWith('m=')) return unparsed('the server demands a SCRAM extension that is not known');
+  if (DEMANDS.test(challenge)) return unparsed(UNKNOWN_DEMAND);
   const parts = /^r=([!-+\--~]+),s=([A-Za-z0-9+/]+={0,2}),i=([1-9][0-9]{0,9})(?:,|$)/.exec(challenge);
   if (!parts) return unparsed("the server's first SCRAM message cannot be read");
   const [, nonce, encoded, count] = parts as unknown as [string, string, string, string];

@@ -14,6 +14,8 @@ export function makeReply(code: number, enhanced: string, ...texts: readonly str
 /**
  * A reply as lines for the wire: nothing that a terminal obeys or a log takes for a line end, no line beyond RFC 5321
  * §4.5.3.1.5.
+ * Deviation: text may be UTF-8, which RFC 6531 §3.7.4.2 forbids in nearly every reply, because addresses, aliases and smart hosts
+ * have such text, clients hand it on as it is, and people could not read it escaped.
  */
 export function replyLines({ code, lines }: Reply): readonly string[] {
   const texts = lines.flatMap((line) => foldText(utf8(lineOf(textOf(line)))));
@@ -21,18 +23,19 @@ export function replyLines({ code, lines }: Reply): readonly string[] {
   return texts.map((text, i) => `${code}${i === texts.length - 1 ? ' ' : '-'}${text}`.trimEnd());
 }
 
-/** Cuts at blanks where there are any, never inside a UTF-8 sequence. */
+/** Cuts at blanks where there are any, never inside a UTF-8 sequence; an enhanced code stands before each piece. RFC 2034 §4 */
 function foldText(text: string): string[] {
+  const [code = ''] = /^[245]\.\d{1,3}\.\d{1,3} /.exec(text) ?? [];
   const out: string[] = [];
   let rest = text;
   while (rest.length > LONGEST_REPLY_TEXT_SENT) {
     let end = rest.lastIndexOf(' ', LONGEST_REPLY_TEXT_SENT);
-    if (end <= 0) {
+    if (end < Math.max(code.length, 1)) {
       end = LONGEST_REPLY_TEXT_SENT;
       while (end > LONGEST_REPLY_TEXT_SENT - 4 && (rest.charCodeAt(end) & 0xc0) === 0x80) end--;
     }
     out.push(rest.slice(0, end));
-    rest = rest.slice(end).replace(/^ /, '');
+    rest = code + rest.slice(end).replace(/^ /, '');
   }
   return [...out, rest];
 }

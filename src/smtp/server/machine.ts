@@ -348,7 +348,8 @@ function obey(settings: Receiving, state: Commanding, command: Command): ServerS
     case 'QUIT':
       return endSession(settings, state, makeReply(221, '2.0.0', `${settings.hostname} says goodbye`));
     case 'malformed': {
-      const enhanced = command.of === 'MAIL' || command.of === 'RCPT' ? '5.1.3' : '5.5.4';
+      // RFC 3463 §3.2: the address of the sender has a code of its own.
+      const enhanced = command.of === 'MAIL' ? '5.1.7' : command.of === 'RCPT' ? '5.1.3' : '5.5.4';
       return refuseUnread(settings, state, command, 501, enhanced, command.detail);
     }
     case 'unknown':
@@ -436,9 +437,10 @@ function hearResponse(settings: Receiving, state: StateAt<'auth'>, text: string,
     return askOwner(visit, { about: 'credentials', mechanism, user: state.user, password: heard });
   }
   // RFC 4616 §2: whom to act as, who it is, the password.
-  const [, user, password, ...more] = heard.split('\0');
+  const [wanted, user, password, ...more] = heard.split('\0');
   if (user === undefined || password === undefined || more.length > 0 || user === '')
     return fail(501, '5.5.2', 'the response is not one of PLAIN');
+  if (wanted !== '' && wanted !== user) return fail(535, '5.7.8', 'nobody may act as another user');
   return askOwner(visit, { about: 'credentials', mechanism, user, password });
 }
 
@@ -463,7 +465,7 @@ function openTransaction(settings: Receiving, state: Commanding, path: ReversePa
   const smtputf8 = parameterOf(parameters, 'SMTPUTF8') !== undefined;
   // RFC 6531 §3.5
   if (path !== null && !isAsciiMailbox(path) && !smtputf8)
-    return refuseCommand(settings, state, 553, '5.6.7', 'an address that is not ASCII needs SMTPUTF8');
+    return refuseCommand(settings, state, 550, '5.6.7', 'an address that is not ASCII needs SMTPUTF8');
   const transaction: Received = { binary, smtputf8, recipients: 0, refused: 0, domains: [], chunked: null, failed: false };
   return askOwner({ ...visit, mails: visit.mails + 1 }, { about: 'sender', path, parameters, transaction });
 }
@@ -557,8 +559,8 @@ function endChunk(settings: Receiving, state: StateAt<'chunk'>): ServerStep {
   const { visit, chunk } = state;
   if (state.refusal) {
     const { transaction, refusal } = state;
-    // Behind LAST an LMTP client waits for as many replies as it has recipients, whatever they are.
-    const says = chunk.last && transaction?.recipients ? sayFinal(settings, transaction, refusal, []) : [sayReply(settings, refusal)];
+    // Behind LAST an LMTP client waits for as many replies as it has recipients, whatever they are, and for none without one. RFC 2033 §4.3
+    const says = chunk.last && transaction ? sayFinal(settings, transaction, refusal, []) : [sayReply(settings, refusal)];
     return [{ at: 'command', visit, transaction }, ...says];
   }
   const transaction: Received = { ...state.transaction, chunked: state.total };

@@ -23,15 +23,15 @@ const PARAMETERS: ReadonlyMap<string, ParameterRule> = new Map<string, Parameter
   ['SMTPUTF8',    { on: 'MAIL', of: 'SMTPUTF8',      value: null }],                                      // RFC 6531 §3.4
   ['RET',         { on: 'MAIL', of: 'DSN',           value: /^(FULL|HDRS)$/i }],                           // RFC 3461 §4.3
   ['ENVID',       { on: 'MAIL', of: 'DSN',           value: new RegExp(`^${XTEXT}{1,100}$`) }],           // RFC 3461 §4.4
-  ['AUTH',        { on: 'MAIL', of: 'AUTH',          value: new RegExp(`^(<>|${XTEXT}+)$`) }],            // RFC 4954 §5
+  ['AUTH',        { on: 'MAIL', of: 'AUTH',          value: new RegExp(`^(<>|${XTEXT}+)$`, 'i') }],       // RFC 4954 §5 and §8
   ['REQUIRETLS',  { on: 'MAIL', of: 'REQUIRETLS',    value: null }],                                      // RFC 8689 §4.1
   ['MT-PRIORITY', { on: 'MAIL', of: 'MT-PRIORITY',   value: /^-?\d$/ }],                                  // RFC 6710 §4
-  ['BY',          { on: 'MAIL', of: 'DELIVERBY',     value: /^-?\d{1,9};[RN]T?$/i }],                     // RFC 2852 §4
-  ['HOLDFOR',     { on: 'MAIL', of: 'FUTURERELEASE', value: /^\d{1,9}$/ }],                               // RFC 4865 §5
-  ['HOLDUNTIL',   { on: 'MAIL', of: 'FUTURERELEASE', value: /^[0-9T:.+Z-]+$/i }],                         // RFC 4865 §5
+  ['BY',          { on: 'MAIL', of: 'DELIVERBY',     value: /^([-+]?\d{1,9};N|\+?(?!0+;)\d{1,9};R)T?$/i }], // RFC 2852 §4
+  ['HOLDFOR',     { on: 'MAIL', of: 'FUTURERELEASE', value: /^[1-9]\d{0,8}$/ }],                          // RFC 4865 §3
+  ['HOLDUNTIL',   { on: 'MAIL', of: 'FUTURERELEASE', value: /^[0-9T:.+Z-]+$/i }],                         // RFC 4865 §3
   ['SOLICIT',     { on: 'MAIL', of: 'NO-SOLICITING', value: /^[A-Za-z0-9.:,_-]+$/ }],                     // RFC 3865 §4
   ['NOTIFY',      { on: 'RCPT', of: 'DSN',           value: /^(NEVER|(SUCCESS|FAILURE|DELAY)(,(SUCCESS|FAILURE|DELAY)){0,2})$/i }], // RFC 3461 §4.1
-  ['ORCPT',       { on: 'RCPT', of: 'DSN',           value: /^[A-Za-z0-9-]+;[^=]+$/ }],                   // RFC 3461 §4.2
+  ['ORCPT',       { on: 'RCPT', of: 'DSN',           value: /^[A-Za-z0-9-]+;[^=\s]+$/ }],                 // RFC 3461 §4.2
 ]);
 
 /** The refusal of the first parameter that may not stand here; null when all are in order. RFC 5321 §4.1.1.11 */

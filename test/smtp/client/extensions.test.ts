@@ -71,6 +71,7 @@ const LIMITS: readonly (readonly [string, number | null, string])[] = [
   ['LIMITS RCPTMAX=20', 20, 'RFC 9422 §4'],
   ['LIMITS MAILMAX=1 rcptmax=5', 5, 'among others, in any case'],
   ['LIMITS RCPTMAX=0', null, 'no limit'],
+  ['LIMITS RCPTMAX=05', null, 'no number begins with 0. RFC 9422 §3.7 and §4.2'],
   ['LIMITS RCPTMAX=', null, 'no value'],
   ['LIMITS RCPTMAX=1000000', null, 'more than six digits are not allowed. RFC 9422 §4.1'],
   ['LIMITS RCPTMAXX=5', null, 'another name'],

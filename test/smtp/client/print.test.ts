@@ -84,7 +84,7 @@ const MAILS: readonly (readonly [Partial<Transaction>, Extensions, string, strin
 for (const [changes, extensions, expected, why] of MAILS)
   test(`MAIL ${JSON.stringify(changes)}: ${why}`, () => assert.strictEqual(shown(mailCommand(about(changes), extensions)), expected));
 
-const RCPTS: readonly (readonly [Recipient, Extensions, string, string])[] = [
+const RCPTS: readonly (readonly [Recipient, Extensions, string, string, smtputf8?: boolean])[] = [
   [to('a@foo.com'), ALL, 'RCPT TO:<a@foo.com>', 'plain'],
   [to('a'), ALL, '! the recipient <a> has no domain', 'not qualified'],
   [to('a@foo.com', { notify: ['SUCCESS', 'DELAY'] }), ALL, 'RCPT TO:<a@foo.com> NOTIFY=SUCCESS,DELAY', 'RFC 3461 §4.1'],
@@ -97,7 +97,20 @@ const RCPTS: readonly (readonly [Recipient, Extensions, string, string])[] = [
     ALL,
     'RCPT TO:<a@foo.com> ORCPT=utf-8;"\xc3\xbc\\x{20}\\x{5C}\\x{5C}"@foo.com',
     'RFC 6533 §3',
+    true,
   ],
+  [
+    to('a@foo.com', { original: mailbox('"ü \\\\"@foo.com') }),
+    ALL,
+    'RCPT TO:<a@foo.com> ORCPT=utf-8;"\\x{FC}\\x{20}\\x{5C}\\x{5C}"@foo.com',
+    'MAIL has no SMTPUTF8, so the envelope is ASCII. RFC 6531 §3.4',
+  ],
+  [to('a@foo.com', { original: 'RFC822;A@foo.com' }), ALL, 'RCPT TO:<a@foo.com> ORCPT=RFC822;A@foo.com', 'as it came. RFC 3461 §5.2.1'],
+  [to('a@foo.com', { original: 'utf-8;ü\\x{20}@b' }), ALL, 'RCPT TO:<a@foo.com> ORCPT=utf-8;\xc3\xbc\\x{20}@b', 'and in UTF-8', true],
+  [to('a@foo.com', { original: 'utf-8;ü\\x{20}@b' }), ALL, 'RCPT TO:<a@foo.com> ORCPT=utf-8;\\x{FC}\\x{20}@b', 'but where that may not be'],
+  [to('a@foo.com', { original: 'rfc822;a b' }), ALL, 'RCPT TO:<a@foo.com> ORCPT=rfc822;a\\x{20}b', 'nothing breaks out of it'],
+  [to('a@foo.com', { original: 'rfc822;a b' }), ALL, '! a command parameter holds a blank', 'nor here', true],
+  [to('a@foo.com', { original: 'rfc822;a\r\nDATA' }), ALL, 'RCPT TO:<a@foo.com> ORCPT=rfc822;a\\x{D}\\x{A}DATA', 'nor a line end'],
   [
     to('a@foo.com', { original: mailbox('ü=+@foo.com') }),
     offering('DSN'),
@@ -105,8 +118,9 @@ const RCPTS: readonly (readonly [Recipient, Extensions, string, string])[] = [
     'in ASCII',
   ],
 ];
-for (const [recipient, extensions, expected, why] of RCPTS)
-  test(`RCPT ${JSON.stringify(recipient)}: ${why}`, () => assert.strictEqual(shown(rcptCommand(recipient, extensions)), expected));
+for (const [recipient, extensions, expected, why, smtputf8 = false] of RCPTS)
+  test(`RCPT ${JSON.stringify(recipient)}: ${why}`, () =>
+    assert.strictEqual(shown(rcptCommand(recipient, extensions, smtputf8)), expected));
 
 const HELLOS: readonly (readonly [string, string, string])[] = [
   ['mail.example.org', 'EHLO mail.example.org', 'a domain'],
@@ -167,12 +181,34 @@ const NEEDS: readonly (readonly [Partial<Transaction>, Extensions, string | null
     'the server does not offer DSN (delivery status notifications are required)',
     'by a recipient',
   ],
-  [{ requireTls: true }, NOTHING, 'the server does not offer REQUIRETLS (REQUIRETLS was asked for)', 'RFC 8689'],
-  [{ priority: 0 }, NOTHING, 'the server does not offer MT-PRIORITY (a priority was asked for)', 'RFC 6710'],
-  [{ deliverBy: { seconds: 1, mode: 'N' } }, NOTHING, 'the server does not offer DELIVERBY (delivery by a time was asked for)', 'RFC 2852'],
-  [{ hold: { for: 0 } }, NOTHING, 'the server does not offer FUTURERELEASE (future release was asked for)', 'RFC 4865'],
-  [{ solicit: [] }, NOTHING, 'the server does not offer NO-SOLICITING (solicitation keywords were given)', 'RFC 3865'],
-  [{ submitter: null }, NOTHING, 'the server does not offer AUTH (AUTH= was asked for)', 'RFC 4954'],
+  [{ requireTls: true }, NOTHING, 'the server does not offer REQUIRETLS (or not as it was asked for)', 'RFC 8689'],
+  [{ priority: 0 }, NOTHING, 'the server does not offer MT-PRIORITY (or not as it was asked for)', 'RFC 6710'],
+  [{ deliverBy: { seconds: 1, mode: 'N' } }, NOTHING, 'the server does not offer DELIVERBY (or not as it was asked for)', 'RFC 2852'],
+  [{ hold: { for: 0 } }, NOTHING, 'the server does not offer FUTURERELEASE (or not as it was asked for)', 'RFC 4865'],
+  ...(
+    [
+      [{ hold: { for: 60 } }, 'FUTURERELEASE 60 2030-01-01T00:00:00Z', true, 'as long as it may be'],
+      [{ hold: { for: 61 } }, 'FUTURERELEASE 60 2030-01-01T00:00:00Z', false, 'RFC 4865 §4.1'],
+      [{ hold: { until: '2030-01-01T01:00:00+01:00' } }, 'FUTURERELEASE 60 2030-01-01T00:00:00Z', true, 'the last second'],
+      [{ hold: { until: '2030-01-01T00:00:01Z' } }, 'FUTURERELEASE 60 2030-01-01T00:00:00Z', false, 'RFC 4865 §4.1'],
+      [{ hold: { for: 61 } }, 'FUTURERELEASE', true, 'no limit is told'],
+      [{ hold: { until: '2030-01-01T00:00:01Z' } }, 'FUTURERELEASE x y', true, 'limits that cannot be read'],
+      [{ deliverBy: { seconds: 60, mode: 'R' } }, 'DELIVERBY 60', true, 'as soon as it may be'],
+      [{ deliverBy: { seconds: 59, mode: 'R' } }, 'DELIVERBY 60', false, 'RFC 2852 §3'],
+      [{ deliverBy: { seconds: 59, mode: 'N' } }, 'DELIVERBY 60', true, 'the limit is one of mode R'],
+      [{ deliverBy: { seconds: 1, mode: 'R' } }, 'DELIVERBY', true, 'no limit is told'],
+    ] as const
+  ).map(
+    ([changes, line, isMet, why]) =>
+      [
+        changes,
+        offering(line),
+        isMet ? null : `the server does not offer ${line.replace(/ .*/, '')} (or not as it was asked for)`,
+        `${line}: ${why}`,
+      ] as const,
+  ),
+  [{ solicit: [] }, NOTHING, 'the server does not offer NO-SOLICITING (or not as it was asked for)', 'RFC 3865'],
+  [{ submitter: null }, NOTHING, 'the server does not offer AUTH (or not as it was asked for)', 'RFC 4954'],
 ];
 for (const [changes, extensions, expected, why] of NEEDS)
   test(`needs ${JSON.stringify(changes)}: ${why}`, () =>

@@ -61,6 +61,7 @@ for (const { rfc, digest, nonce, serverFirst, clientFinal, serverFinal } of [
     assert.deepEqual([proved.say, proved.mayEnd], ['', true]);
     assert.match(cancelled(proved.hear('')), /asks for more/);
     assert.equal(heard(proving.hear(`${serverFinal},x=later`)).mayEnd, true, 'extensions behind the signature are ignored');
+    assert.match(cancelled(proving.hear(`${serverFinal},m=must`)), /extension/, 'but not those that may not be. RFC 5802 §5.1');
   });
 
 test('any user, password, salt, count and binding convince an obvious server, and it convinces us', () => {
@@ -151,6 +152,7 @@ test('hostile case 12: the client gives up at a first message that no server may
     ['r=ab\x01cd,s=QSXCR+Q6sek8bf92,i=4096', /cannot be read/, 'a control character in the nonce'],
     ['s=QSXCR+Q6sek8bf92,r=abcd,i=4096', /cannot be read/, 'another order'],
     ['m=must,r=abcd,s=QSXCR+Q6sek8bf92,i=4096', /extension/, 'a mandatory extension'],
+    ['r=abcd,s=QSXCR+Q6sek8bf92,i=4096,x=y,m=must', /extension/, 'one behind all others. RFC 5802 §5.1'],
     ['e=unknown-user', /refuses: unknown-user/, 'an error'],
     ['e=\x1b[31m', /refuses: \\x1b\[31m/, 'an error that would colour a terminal'],
     ['', /cannot be read/, 'nothing'],

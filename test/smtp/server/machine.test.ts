@@ -411,7 +411,7 @@ scenario(
   `
   ${HELLO}
   C: MAIL FROM:<${utf8('ü@b.example')}>
-  S: 553 an address that is not ASCII needs SMTPUTF8
+  S: 550 an address that is not ASCII needs SMTPUTF8
   C: MAIL FROM:<a@b.example>
   ? sender <a@b.example>
   S: 250 sender accepted
@@ -691,6 +691,31 @@ scenario(
 );
 
 scenario(
+  'LMTP: the last BDAT without a recipient gets no reply, and one before it gets one (RFC 2033 §4.3)',
+  { protocol: 'lmtp', extensions: ['CHUNKING'] },
+  `
+  S: 220 here LMTP nospool
+  C: LHLO x
+  S: 250-here greets x
+  S: 250 CHUNKING
+  C: MAIL FROM:<a@b.example>
+  ? sender <a@b.example>
+  S: 250 sender accepted
+  C: RCPT TO:<550@d.example>
+  ? recipient <550@d.example>
+  S: 550 said 550
+  C: BDAT 1
+  # a
+  S: 503 no recipient is known: say RCPT first
+  C: BDAT 1 LAST
+  # b
+  C: RSET
+  - abandon
+  S: 250 reset
+`,
+);
+
+scenario(
   'LMTP: LHLO, and a reply for each recipient accepted (RFC 2033 §4.2)',
   { protocol: 'lmtp', extensions: ['CHUNKING'], sizeLimit: 10 },
   `
@@ -858,6 +883,8 @@ scenario(
   S: 334
   C: * => ****
   S: 501 authentication is cancelled
+  C: AUTH PLAIN eW91AG1lAHNlY3JldA== => AUTH PLAIN ****
+  S: 535 nobody may act as another user
   C: AUTH PLAIN
   S: 334
   C: no base64! => ****
@@ -1177,6 +1204,16 @@ const REPLIES: readonly (readonly [Reply, readonly string[], string])[] = [
     [`550-${utf8(`x${'é'.repeat(252)}`)}`, `550 ${utf8('é'.repeat(48))}`],
     'never inside a UTF-8 sequence',
   ],
+  [
+    makeReply(550, '5.1.1', `${'x'.repeat(490)} ${'y'.repeat(20)}`),
+    [`550-5.1.1 ${'x'.repeat(490)}`, `550 5.1.1 ${'y'.repeat(20)}`],
+    'a line that is cut has the enhanced code before each piece. RFC 2034 §4',
+  ],
+  [
+    makeReply(550, '5.1.1', 'x'.repeat(1100)),
+    [`550-5.1.1 ${'x'.repeat(500)}`, `550-5.1.1 ${'x'.repeat(500)}`, `550 5.1.1 ${'x'.repeat(100)}`],
+    'also where there is no blank but that behind it',
+  ],
 ];
 for (const [reply, lines, why] of REPLIES)
   test(`a reply on the wire: ${why}`, () => {
@@ -1245,7 +1282,7 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['HELO x|MAIL FROM:<a@b>', '250 2.1.0 sender accepted'],
   ['HELO x|MAIL FROM:<a@b>|MAIL FROM:<a@b>', '503 5.5.1 a transaction is open already'],
   ['HELO x|MAIL FROM:<a@b>', '530 5.7.0 authentication is required', { authRequired: true }],
-  ['HELO x|MAIL FROM:<a@b', '501 5.1.3 '],
+  ['HELO x|MAIL FROM:<a@b', '501 5.1.7 '],
   ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d', '501 5.1.3 '],
   ['HELO x|MAIL FROM:<a@b> FOO=1', '555 5.5.4 the parameter FOO is not offered'],
   ['HELO x|MAIL FROM:<a@b> SIZE=x', '501 5.5.4 the value of SIZE is wrong'],
@@ -1253,7 +1290,7 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['HELO x|MAIL FROM:<a@b> SIZE=10', '250 2.1.0 sender accepted', { sizeLimit: 10 }],
   ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '501 5.5.4 BINARYMIME is not offered'],
   ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '250 2.1.0', { extensions: [...RECEIVING.extensions, 'BINARYMIME'] }],
-  ['HELO x|MAIL FROM:<é@b>', '553 5.6.7 an address that is not ASCII'],
+  ['HELO x|MAIL FROM:<é@b>', '550 5.6.7 an address that is not ASCII'],
   [
     'HELO x|MAIL FROM:<a@b>|RSET|MAIL FROM:<a@b>',
     '421 4.7.0 one session takes 1 messages',
@@ -1300,6 +1337,8 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['EHLO x|AUTH PLAIN|eA==\\n', '500 5.5.2 end a line with CR LF', { mechanisms: ['PLAIN'], authInClear: true }],
   [`EHLO x|AUTH PLAIN|${'x'.repeat(100_000)}`, '500 5.5.6 the response is too long', { mechanisms: ['PLAIN'], authInClear: true }],
   ['EHLO x|AUTH PLAIN AG1lAHNlY3JldA==', '235 2.7.0 authenticated', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN bWUAbWUAc2VjcmV0', '235 2.7.0 authenticated', { mechanisms: ['PLAIN'], authInClear: true }],
+  ['EHLO x|AUTH PLAIN eW91AG1lAHNlY3JldA==', '535 5.7.8 nobody may act as another user', { mechanisms: ['PLAIN'], authInClear: true }],
   [
     'EHLO x|AUTH PLAIN AG1lAHNlY3JldA==|AUTH PLAIN',
     '503 5.5.1 the session is authenticated already',

@@ -13,15 +13,15 @@ const ROWS: readonly (readonly [string, 'MAIL' | 'RCPT', string, readonly (strin
   ['SMTPUTF8', 'MAIL', 'SMTPUTF8', [null], ['', 'yes']],
   ['RET', 'MAIL', 'DSN', ['FULL', 'hdrs'], [null, '', 'FULLHDRS', 'NONE']],
   ['ENVID', 'MAIL', 'DSN', ['a', '+2B', 'x'.repeat(100)], [null, '', 'x'.repeat(101), '+2b', 'a=b', '+']],
-  ['AUTH', 'MAIL', 'AUTH', ['<>', 'tim@here.example', '+2B'], [null, '', 'a=b']],
+  ['AUTH', 'MAIL', 'AUTH', ['<>', 'tim@here.example', '+2B', '+2b'], [null, '', 'a=b']],
   ['REQUIRETLS', 'MAIL', 'REQUIRETLS', [null], ['', 'yes']],
   ['MT-PRIORITY', 'MAIL', 'MT-PRIORITY', ['0', '-9'], [null, '', '10', '--1', '+1']],
-  ['BY', 'MAIL', 'DELIVERBY', ['120;R', '-5;n', '1;RT'], [null, '', '1', '1;X', '1234567890;R']],
-  ['HOLDFOR', 'MAIL', 'FUTURERELEASE', ['0', '123456789'], [null, '', '1234567890', '-1']],
+  ['BY', 'MAIL', 'DELIVERBY', ['120;R', '-5;n', '1;RT', '+5;R', '0;N'], [null, '', '1', '1;X', '1234567890;R', '0;R', '-1;r', '00;RT']],
+  ['HOLDFOR', 'MAIL', 'FUTURERELEASE', ['1', '123456789'], [null, '', '0', '1234567890', '-1']],
   ['HOLDUNTIL', 'MAIL', 'FUTURERELEASE', ['2026-11-28T17:00:00Z'], [null, '', 'now']],
   ['SOLICIT', 'MAIL', 'NO-SOLICITING', ['net.example:ADV'], [null, '', 'a b']],
   ['NOTIFY', 'RCPT', 'DSN', ['NEVER', 'success,failure,DELAY'], [null, '', 'NEVER,DELAY', 'DELAY,', 'DELAY,DELAY,DELAY,DELAY']],
-  ['ORCPT', 'RCPT', 'DSN', ['rfc822;tim@here.example'], [null, '', 'rfc822', ';tim', 'rfc822;a=b']],
+  ['ORCPT', 'RCPT', 'DSN', ['rfc822;tim@here.example', 'utf-8;jörg'], [null, '', 'rfc822', ';tim', 'rfc822;a=b', 'utf-8;a\u00a0b']],
 ];
 
 const refusal = (on: 'MAIL' | 'RCPT', keyword: string, value: string | null, offered: string): string => {

@@ -114,7 +114,7 @@ function drawWants(dice: Dice): Wants {
   const beyondAscii = dice.isIn(0.15) ? dice.one(['sender', 'recipient', 'domain', 'header'] as const) : undefined;
   return {
     ...(asksDsn && dice.isIn(0.5) ? { ret: dice.one(['FULL', 'HDRS'] as const) } : {}),
-    ...(asksDsn && dice.isIn(0.5) ? { envid: dice.one(['id', 'a+b=c d', 'é']) } : {}),
+    ...(asksDsn && dice.isIn(0.5) ? { envid: dice.one(['id', 'a+b=c d', '~"x']) } : {}),
     ...(asksDsn && dice.isIn(0.7) ? { notify: dice.one([['NEVER'], ['SUCCESS', 'DELAY'], ['FAILURE']] as const) } : {}),
     ...(dice.isIn(0.1) ? { originals: true } : {}),
     ...(asksDsn && dice.isIn(0.3) ? { needsDsn: true } : {}),
