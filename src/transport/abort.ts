@@ -100,7 +100,8 @@ function onAbort(this: EndSignal): void {
 export const abortReason = ({ reason }: EndSignal): string => reasonOf(reason) || 'the attempt was ended';
 
 /** Also one of another realm, as those of the runtime are where a runner of tests has a realm of its own. */
-const isError = (value: unknown): value is Error => value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+export const isError = (value: unknown): value is Error =>
+  value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
 
 /** What somebody threw or gave as a reason, in words. Some values cannot even be made text. */
 export function reasonOf(thrown: unknown): string {

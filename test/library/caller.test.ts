@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { channel } from 'node:diagnostics_channel';
+import { Duplex } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import { type Auth, connect, type Failure, type Outcome, Pool, type Server, submit, type TlsOptions } from '../../src/library/index.ts';
@@ -158,6 +159,24 @@ test('octets, URLs and errors of another realm are as good as our own', () =>
     };
     assert.match(failureOf(await submit(ENVELOPE, { open }, { servers: [host.url] })).message, /the content failed: the file is gone$/);
     await host.close();
+  }));
+
+test('errors of sockets are known, though the runtime has made them in another realm (in Jest they all are)', () =>
+  within(20_000, async () => {
+    const foreign = (code: string): Error => Object.assign(runInNewContext('new Error("it failed")'), { code });
+    const failing = (make: () => Duplex | Promise<Duplex>): Promise<Outcome> =>
+      submit(ENVELOPE, MESSAGE, { servers: [{ url: 'smtp://mail.example', tls: { mode: 'off' }, socket: make }] });
+    const refused = failureOf(await failing(() => Promise.reject(foreign('ECONNREFUSED'))));
+    assert.deepEqual([refused.code, refused.systemCode], ['refused', 'ECONNREFUSED']);
+    const lost = failureOf(
+      await failing(() => {
+        const stream = new Duplex({ read() {}, write: (_, __, done) => done() });
+        setTimeout(() => stream.destroy(foreign('ECONNRESET')), 20);
+        return stream;
+      }),
+    );
+    assert.equal(lost.code, 'lost');
+    assert.match(lost.message, /connection reset by the server/);
   }));
 
 /* ---- no answer ---- */
