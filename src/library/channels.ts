@@ -96,7 +96,6 @@ export function channelObserver(session: number, server: string, contexts: CallC
       const context = contexts.get(message);
       if (context === undefined) end();
       else context.runInAsyncScope(end);
-      contexts.delete(message);
       messages.delete(message);
     },
   };

@@ -270,17 +270,18 @@ export class SessionClient implements Client {
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     const { connection } = this.#session;
     if (connection.isUsable && !this.#mayTakeMore) return this.#whyOver().then(failedBefore);
-    if (message.context !== undefined) this.#contexts.set(this.#given, message.context);
-    this.#given += 1;
+    const number = this.#given++;
+    if (message.context !== undefined) this.#contexts.set(number, message.context);
     const transaction = withFacts(message.transaction, content.facts);
     const tell = message.progress ?? this.#terms.progress;
     const progress = tell && ((octets: number) => tell({ octets, size: transaction.size }));
     const trace = message.trace && traceOf(message.trace, { ...this.#place, attempt: message.attempt });
     // All keys are written out, because a spread of what may be missing is slow, and this is done for each message.
     const sent = connection.submit(transaction, content, { signal, urgent, grace, progress, trace });
-    return sent.then((outcome): Outcome | Promise<Outcome> =>
-      outcome.kind === 'accepted' ? acceptedBy(outcome, this.facts, message) : this.#fail(outcome.failure, message, content),
-    );
+    return sent.then((outcome): Outcome | Promise<Outcome> => {
+      this.#contexts.delete(number);
+      return outcome.kind === 'accepted' ? acceptedBy(outcome, this.facts, message) : this.#fail(outcome.failure, message, content);
+    });
   }
 
   async #fail(found: SessionFailure, { addresses }: Message, content: GivenContent): Promise<Failed> {
