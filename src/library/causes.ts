@@ -19,7 +19,7 @@ export class Causes {
   tellOf(host: Smarthost, key: keyof Thrown): Tell {
     return (cause) => {
       this.#thrown ??= new Map();
-      this.#thrown.set(host, { ...this.#thrown.get(host), [key]: cause });
+      this.#thrown.set(host, { ...this.#thrown.get(host), [key]: cause === undefined ? new Error('it failed and said nothing') : cause });
     };
   }
 

@@ -3,6 +3,7 @@
  * tracing channels (`start`, `end`, `asyncStart`, `asyncEnd`, `error`). Payloads hold no secret, and nothing is computed where
  * nobody listens.
  */
+import { AsyncResource } from 'node:async_hooks';
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { SessionFailure } from '../smtp/client/outcome.ts';
 import type { Observer } from '../transport/observer.ts';
@@ -58,8 +59,14 @@ function begin(name: Name, message: ChannelMessage): End | null {
   };
 }
 
+/** The contexts of the calls that gave the messages of a session, by the message, in which their events are published: they may come while another is served. */
+export type CallContexts = Map<number, AsyncResource>;
+
+/** The context of a call that gives a message; undefined where nobody listens. */
+export const callContext = (): AsyncResource | undefined => (isHeard(CHANNELS.transaction) ? new AsyncResource('nospool.send') : undefined);
+
 /** The observer of one session, which is about to connect; {} where nobody listens. */
-export function channelObserver(session: number, server: string): Observer {
+export function channelObserver(session: number, server: string, contexts: CallContexts): Observer {
   if (!Object.values(CHANNELS).some(isHeard)) return {};
   const connecting = begin('connect', { session, server });
   const messages = new Map<number, End | null>();
@@ -77,14 +84,18 @@ export function channelObserver(session: number, server: string): Observer {
     began(message) {
       // A message that waits begins before the session has told that it is open.
       auth?.();
-      messages.set(message, begin('transaction', { session, server, message }));
+      const start = () => begin('transaction', { session, server, message });
+      messages.set(message, contexts.get(message)?.runInAsyncScope(start) ?? start());
     },
     settled(outcome, message) {
       const failure = outcome.kind === 'failed' ? outcome.failure : undefined;
       if (failure?.at === 'handshake') tls?.(failure);
       if (failure?.at === 'auth') auth?.(failure);
       if (message === null) return;
-      messages.get(message)?.(failure);
+      const end = () => messages.get(message)?.(failure);
+      const context = contexts.get(message);
+      if (context === undefined) end();
+      else context.runInAsyncScope(end);
       messages.delete(message);
     },
   };

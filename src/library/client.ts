@@ -8,10 +8,11 @@ import type { OpenSession } from '../submit/session.ts';
 import { abortReason, reasonOf, whenAborted } from '../transport/abort.ts';
 import type { Scrub } from '../transport/server-texts.ts';
 import { Causes } from './causes.ts';
+import type { CallContexts } from './channels.ts';
 import { type Content, failLoading, type GivenContent, sendTaking, type TakenContent } from './content.ts';
 import { type Envelope, parseEnvelope, withFacts } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
-import { inTime, type Message, type SendOptions } from './message.ts';
+import { hearingOf, inTime, type Message, type SendOptions } from './message.ts';
 import { namesOf } from './names.ts';
 import { nextSession, observerOf, type Place, traceOf } from './observe.ts';
 import { mayTakeMore, open, partFrom } from './open.ts';
@@ -68,7 +69,7 @@ export async function connect(server: string | URL | Server, options: Options = 
   const host = parseServer(server);
   if (!host.ok) return notConnected(failHere('usage', host.detail));
   try {
-    return await openClient(host.value, terms.value, options);
+    return await openClient(host.value, terms.value);
   } catch (error) {
     return notConnected(failHere('usage', `bug: ${reasonOf(error)}`, error));
   }
@@ -83,14 +84,15 @@ const notConnected = (failure: Failure, attempts: readonly Attempt[] = []): Extr
 });
 
 /** The same for what is parsed already. `mayMoveOn`: where a session does not open, the next address is tried. */
-export async function openClient(host: Host, terms: Terms, options: Options, mayMoveOn = false): Promise<Connected<SessionClient>> {
-  const { signal } = options;
+export async function openClient(host: Host, terms: Terms, mayMoveOn = false): Promise<Connected<SessionClient>> {
+  const { signal } = terms;
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason));
   const causes = new Causes();
-  const security = securityOf(host, signal, causes);
+  const security = securityOf(host, signal, causes, terms.timeouts.command);
   const { hello, timeouts, partial, framing, commitsAtOnce } = terms;
   const server = printSmarthost(host.smarthost);
   let place: Place = { session: 0, server, attempt: 0 };
+  let contexts: CallContexts = new Map();
   const { session, attempts } = await open(host.smarthost, {
     hello,
     partial,
@@ -105,11 +107,11 @@ export async function openClient(host: Host, terms: Terms, options: Options, may
     noteFailure: causes.note,
     observe() {
       place = { session: nextSession(), server, attempt: 0 };
-      return observerOf(options, place, null);
+      contexts = new Map();
+      return observerOf(terms, place, null, contexts);
     },
   });
-  if (session !== null)
-    return { ok: true, client: new SessionClient(session, terms, signal, causes, scrubOf(host, security), options.progress, place) };
+  if (session !== null) return { ok: true, client: new SessionClient(session, terms, causes, scrubOf(host, security), place, contexts) };
   const given = { addresses: [], causes };
   const tried = attempts.map((attempt) => attemptOf(attempt, given));
   if (signal?.aborted) return notConnected(failHere('aborted', abortReason(signal), signal.reason), tried);
@@ -122,8 +124,8 @@ export class SessionClient implements Client {
   readonly #causes: Causes;
   readonly #scrub: Scrub | undefined;
   #facts: SessionFacts | null = null;
-  readonly #progress: Options['progress'];
   readonly #place: Place;
+  readonly #contexts: CallContexts;
   /** Messages that were given to the session. */
   #given = 0;
   /** Resolves when the content of the last message that had to be read is at hand, because messages go in order. */
@@ -135,23 +137,16 @@ export class SessionClient implements Client {
   /** Ends the reading of content; made for the first that must be read. */
   #ending: AbortController | null = null;
 
-  /** `opening`: ends the session until it is open. */
-  constructor(
-    session: OpenSession,
-    terms: Terms,
-    opening: AbortSignal | undefined,
-    causes: Causes,
-    scrub: Scrub | undefined,
-    progress: Options['progress'],
-    place: Place,
-  ) {
+  /** The signal of the terms ends the session until it is open. */
+  constructor(session: OpenSession, terms: Terms, causes: Causes, scrub: Scrub | undefined, place: Place, contexts: CallContexts) {
     this.#session = session;
     this.#terms = terms;
     this.#causes = causes;
     this.#scrub = scrub;
-    this.#progress = progress;
     this.#place = place;
+    this.#contexts = contexts;
     void session.opened().then((failure) => failure && partFrom(session));
+    const { signal: opening } = terms;
     if (opening === undefined) return;
     const end = () => {
       this.#destroyed ??= { reason: opening.reason };
@@ -236,14 +231,15 @@ export class SessionClient implements Client {
     if (fault !== null) return settled(failedHere('usage', fault));
     const parsedEnvelope = parseEnvelope(envelope);
     if (!parsedEnvelope.ok) return settled(failedHere('usage', parsedEnvelope.detail));
-    const { signal, progress, trace } = options;
+    const { signal } = options;
+    const hearing = hearingOf(options);
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     if (!this.usable) return this.#refuse();
     const { transaction, addresses } = parsedEnvelope.value;
     const trust = requireTlsFault(transaction, () => [this.#session.facts().host]);
     if (trust !== null) return settled(trust);
     return inTime(signal, this.#terms, (ends) => {
-      const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
+      const message: Message = { transaction, addresses, ...hearing, ends, attempt: 0 };
       if (taken.known !== null && this.#mayGoAtOnce) return this.sendLoaded(message, taken.known);
       const sent = this.#readAndSend(message, taken);
       this.#entering = Promise.allSettled([this.#entering, sent]).then(() => null);
@@ -274,16 +270,18 @@ export class SessionClient implements Client {
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     const { connection } = this.#session;
     if (connection.isUsable && !this.#mayTakeMore) return this.#whyOver().then(failedBefore);
-    this.#given += 1;
+    const number = this.#given++;
+    if (message.context !== undefined) this.#contexts.set(number, message.context);
     const transaction = withFacts(message.transaction, content.facts);
-    const tell = message.progress ?? this.#progress;
+    const tell = message.progress ?? this.#terms.progress;
     const progress = tell && ((octets: number) => tell({ octets, size: transaction.size }));
     const trace = message.trace && traceOf(message.trace, { ...this.#place, attempt: message.attempt });
     // All keys are written out, because a spread of what may be missing is slow, and this is done for each message.
     const sent = connection.submit(transaction, content, { signal, urgent, grace, progress, trace });
-    return sent.then((outcome): Outcome | Promise<Outcome> =>
-      outcome.kind === 'accepted' ? acceptedBy(outcome, this.facts, message) : this.#fail(outcome.failure, message, content),
-    );
+    return sent.then((outcome): Outcome | Promise<Outcome> => {
+      this.#contexts.delete(number);
+      return outcome.kind === 'accepted' ? acceptedBy(outcome, this.facts, message) : this.#fail(outcome.failure, message, content);
+    });
   }
 
   async #fail(found: SessionFailure, { addresses }: Message, content: GivenContent): Promise<Failed> {

@@ -14,6 +14,7 @@ import { abortReason, reasonOf } from '../transport/abort.ts';
 import { turn, untilRead } from '../transport/clock.ts';
 import type { EightBitTreatment } from '../transport/driver.ts';
 import { type Failed, failedHere, type Outcome } from './outcome.ts';
+import { octetsOf, tagOf } from './realm.ts';
 
 /** Octets, or text that goes out in UTF-8. */
 export type Octets = Uint8Array | ArrayBuffer | string;
@@ -173,18 +174,6 @@ function joinOctets(content: Content): Parsed<Uint8Array> | null {
   const fault = text.end();
   return fault === null ? parsed(Buffer.concat(parts)) : unparsed(`the content cannot be sent: ${fault}`);
 }
-
-/** The octets of an array or a buffer; null for anything else. One of another realm (node:vm, test runners) is as good. */
-function octetsOf(value: unknown): Uint8Array | null {
-  if (value instanceof Uint8Array) return value;
-  if (isArrayBuffer(value)) return new Uint8Array(value);
-  return ArrayBuffer.isView(value) && tagOf(value) === '[object Uint8Array]'
-    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-    : null;
-}
-
-const isArrayBuffer = (value: unknown): value is ArrayBuffer => tagOf(value) === '[object ArrayBuffer]';
-const tagOf = (value: unknown): string => Object.prototype.toString.call(value);
 
 /** Makes octets of the chunks of one content, and joins text that was cut inside a surrogate pair. */
 class TextJoiner {

@@ -157,10 +157,13 @@ function takeExtras(envelope: Envelope, transaction: Transaction): string | null
   const { submitter } = envelope;
   const by = submitter === undefined ? null : withDomain(parseReversePath(submitter));
   if (by && !by.ok) return `submitter ${quote(submitter)}: ${by.detail}`;
-  for (const key of EXTRAS) if (envelope[key] !== undefined) Object.assign(transaction, { [key]: envelope[key] });
+  // A copy, because the caller may change its own while the message waits.
+  for (const key of EXTRAS) if (envelope[key] !== undefined) Object.assign(transaction, { [key]: copyOf(envelope[key]) });
   if (by) Object.assign(transaction, { submitter: by.value });
   return null;
 }
+
+const copyOf = (value: unknown): unknown => (Array.isArray(value) ? [...value] : typeof value === 'object' ? { ...value } : value);
 
 const isFlag = (value: unknown): boolean => value === undefined || typeof value === 'boolean';
 /** Text that can be a parameter: neither empty nor broken by a control character. */
@@ -242,7 +245,7 @@ function parseRecipient(entry: string | EnvelopeRecipient): Parsed<Recipient> {
   if (original !== undefined && typeof original !== 'string') return unparsed('to.original is an address');
   const first = original === undefined ? null : withDomain(parseMailbox(original));
   if (first && !first.ok) return unparsed(`original ${quote(original)}: ${first.detail}`);
-  return parsed({ path: asciiDomain(path.value), ...(notify ? { notify } : {}), ...(first ? { original: first.value } : {}) });
+  return parsed({ path: asciiDomain(path.value), ...(notify ? { notify: [...notify] } : {}), ...(first ? { original: first.value } : {}) });
 }
 
 /** No domain is added, because this host's own may not be the sender's. */

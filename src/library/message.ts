@@ -1,6 +1,8 @@
 /** One message on its way: what it says to a server, what ends it, and who hears of it. Knows no session. */
+import { AsyncResource } from 'node:async_hooks';
 import { withDeadline } from '../submit/interrupts.ts';
 import type { MessageOptions } from '../transport/driver.ts';
+import { callContext } from './channels.ts';
 import type { ParsedEnvelope } from './envelope.ts';
 import type { Progress, Terms, TraceEvent } from './options.ts';
 import { type Outcome, withReason } from './outcome.ts';
@@ -23,9 +25,16 @@ export interface Ends extends Pick<MessageOptions, 'grace'> {
 
 /** A message whose envelope is parsed. */
 export interface Message extends ParsedEnvelope, Pick<SendOptions, 'progress' | 'trace'> {
+  /** That of the call, for what is published meanwhile. */
+  readonly context: AsyncResource | undefined;
   readonly ends: Ends;
   /** Attempts before this one. */
   readonly attempt: number;
+}
+
+/** What the call has told of who hears of its message: they are called as by the call itself, though another's may be served just then. */
+export function hearingOf({ progress, trace }: SendOptions): Pick<Message, 'progress' | 'trace' | 'context'> {
+  return { progress: progress && AsyncResource.bind(progress), trace: trace && AsyncResource.bind(trace), context: callContext() };
 }
 
 /** Does the work of one message, from its call to its outcome. Most messages have neither signal nor deadline, and it costs nothing there. */

@@ -1,6 +1,6 @@
 /** Tells a program's callbacks what happens in one session. */
 import type { Observer, Trace } from '../transport/observer.ts';
-import { channelObserver } from './channels.ts';
+import { type CallContexts, channelObserver } from './channels.ts';
 import type { Options, TraceEvent } from './options.ts';
 
 let sessions = 0;
@@ -16,9 +16,14 @@ export function nextSession(): number {
 }
 
 /** Makes the observer of one session. `size`: octets of its only message, where they are known. */
-export function observerOf({ trace, progress }: Pick<Options, 'trace' | 'progress'>, place: Place, size: number | null): Observer {
+export function observerOf(
+  { trace, progress }: Pick<Options, 'trace' | 'progress'>,
+  place: Place,
+  size: number | null,
+  contexts: CallContexts = new Map(),
+): Observer {
   return {
-    ...channelObserver(place.session, place.server),
+    ...channelObserver(place.session, place.server, contexts),
     trace: traceOf(trace, place),
     progress: progress && ((octets) => progress({ octets, size })),
   };

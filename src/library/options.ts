@@ -88,8 +88,8 @@ const KEYS: readonly (keyof Options)[] = [
 ];
 const WINDOW = 65_536;
 
-/** The options with their defaults. */
-export interface Terms {
+/** The options with their defaults, read once: what the caller changes afterwards counts for the next call. */
+export interface Terms extends Pick<Options, 'signal' | 'trace' | 'progress'> {
   readonly hello: string;
   readonly timeouts: Timeouts;
   /** For each message of a session, where it was asked for; null: none. */
@@ -152,6 +152,9 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
     window,
     framing,
     commitsAtOnce: commit === 'together',
+    signal,
+    trace,
+    progress,
   });
 }
 

@@ -139,14 +139,12 @@ function lastServer({ failure, attempts }: Extract<engine.Outcome, { kind: 'fail
   return last?.failure === failure ? engine.printServer(last) : '';
 }
 
-const NOBODY: readonly RecipientRefusal[] = [];
-
 export function acceptedBy(
   { reply, refusals }: Pick<engine.Acceptance, 'reply' | 'refusals'>,
   server: SessionFacts,
   given: Given,
 ): Accepted {
-  const refused = refusals.length === 0 ? NOBODY : refusalsOf(refusals, given);
+  const refused = refusalsOf(refusals, given);
   const all = given.addresses.map((address, index) => ({ index, address }));
   return {
     kind: 'accepted',

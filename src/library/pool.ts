@@ -12,8 +12,8 @@ import { type Content, failLoading, type GivenContent, sendTaking, type TakenCon
 import { type Envelope, parseEnvelope } from './envelope.ts';
 import { type Failure, failHere } from './failure.ts';
 import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits } from './limits.ts';
-import { inTime, type Message, type SendOptions } from './message.ts';
-import { isSignal, type Options, parseOptions, sendFault, type Terms } from './options.ts';
+import { hearingOf, inTime, type Message, type SendOptions } from './message.ts';
+import { isSignal, parseOptions, sendFault, type Terms } from './options.ts';
 import { type Attempt, type Failed, failedHere, type Outcome, settled, unreplayed } from './outcome.ts';
 import { requireTlsFault } from './security.ts';
 import { type Host, parseServers, type Server } from './server.ts';
@@ -53,7 +53,6 @@ interface Task {
 export class Pool implements AsyncDisposable {
   readonly #hosts: readonly Host[] = [];
   readonly #terms: Terms | null = null;
-  readonly #options: PoolOptions;
   readonly #limits: Limits;
   /** Why nothing can be sent. */
   #fault: Failure | null = null;
@@ -90,14 +89,12 @@ export class Pool implements AsyncDisposable {
     const terms = parseOptions(options, POOL_KEYS);
     const limits = terms.ok ? parseLimits(options) : terms;
     const fault = hosts.ok ? (limits.ok ? null : limits.detail) : hosts.detail;
-    // Impossible options are looked at no more.
-    this.#options = fault === null ? options : {};
     if (fault !== null) this.#fault = failHere('usage', fault);
     if (hosts.ok) this.#hosts = hosts.value;
     if (terms.ok) this.#terms = terms.value;
     this.#limits = limits.ok ? limits.value : DEFAULT_LIMITS;
-    if (fault !== null || options.signal === undefined) return;
-    const { signal } = options;
+    const signal = fault === null ? this.#terms?.signal : undefined;
+    if (signal === undefined) return;
     const obey = (): void => this.destroy(signal.reason);
     if (signal.aborted) obey();
     this.#unlink = whenAborted(signal, obey);
@@ -121,7 +118,7 @@ export class Pool implements AsyncDisposable {
   #sendTaken(envelope: Envelope, taken: TakenContent, options: SendOptions): Promise<Outcome> {
     const terms = this.#terms;
     if (this.#fault !== null || terms === null) return settled({ kind: 'failed', failure: this.#fault as Failure, attempts: [] });
-    const { signal: whole } = this.#options;
+    const { signal: whole } = terms;
     if (whole?.aborted) return settled(failedHere('aborted', abortReason(whole), whole.reason));
     if (this.#drained !== null) return settled(failedHere('usage', 'the pool was closed'));
     const fault = sendFault(options);
@@ -131,10 +128,11 @@ export class Pool implements AsyncDisposable {
     const { transaction, addresses } = parsedEnvelope.value;
     const trust = requireTlsFault(transaction, () => this.#hosts.map(({ smarthost }) => smarthost));
     if (trust !== null) return settled(trust);
-    const { signal, progress, trace } = options;
+    const { signal } = options;
+    const hearing = hearingOf(options);
     if (signal?.aborted) return settled(failedHere('aborted', abortReason(signal), signal.reason));
     return inTime(signal, terms, (ends) => {
-      const message: Message = { transaction, addresses, progress, trace, ends, attempt: 0 };
+      const message: Message = { transaction, addresses, ...hearing, ends, attempt: 0 };
       return taken.known !== null ? this.#queue(message, taken.known) : this.#readAndQueue(message, taken, terms);
     });
   }
@@ -290,7 +288,7 @@ export class Pool implements AsyncDisposable {
     const ordered = [...this.#hosts].sort((a, b) => Number(isResting(a)) - Number(isResting(b)));
     const attempts: Attempt[] = [];
     const tryHost = async (host: Host) => {
-      const opened = await openReady(host, this.#terms as Terms, { ...this.#options, signal });
+      const opened = await openReady(host, { ...(this.#terms as Terms), signal });
       attempts.push(...opened.attempts);
       if (opened.client !== null) this.#resting.delete(host);
       else this.#rest(host);
@@ -496,8 +494,8 @@ interface OpenedClient {
 }
 
 /** Opens a session and waits until it takes a message. */
-async function openReady(host: Host, terms: Terms, options: Options): Promise<OpenedClient> {
-  const connected = await openClient(host, terms, options, true).catch((error) => ({
+async function openReady(host: Host, terms: Terms): Promise<OpenedClient> {
+  const connected = await openClient(host, terms, true).catch((error) => ({
     ok: false as const,
     failure: failHere('usage', `bug: ${reasonOf(error)}`, error),
     attempts: [],

@@ -6,18 +6,18 @@ import { makeSecurity, type SecretReader } from '../submit/security.ts';
 import type { Security } from '../submit/session.ts';
 import { reasonOf } from '../transport/abort.ts';
 import type { Scrub } from '../transport/server-texts.ts';
-import type { TlsMaterial } from '../transport/tls/tls.ts';
 import type { Causes, Tell } from './causes.ts';
 import { failHere } from './failure.ts';
 import { askMechanism } from './mechanism.ts';
 import type { Failed } from './outcome.ts';
+import { unlessLate, type Wait } from './patience.ts';
 import { type Auth, type Host, secretFault } from './server.ts';
 
 /** What ends the call; undefined where nothing can. */
 type Ending = AbortSignal | undefined;
 
-export function securityOfAll(hosts: readonly Host[], signal: Ending, causes: Causes): Security {
-  const known = new Map(hosts.map((host) => [host.smarthost, securityOf(host, signal, causes)]));
+export function securityOfAll(hosts: readonly Host[], signal: Ending, causes: Causes, patience: number): Security {
+  const known = new Map(hosts.map((host) => [host.smarthost, securityOf(host, signal, causes, patience)]));
   const of = (host: Smarthost): Security => {
     const security = known.get(host);
     if (security === undefined) throw new Error('bug: a server that nobody gave');
@@ -31,9 +31,9 @@ export function securityOfAll(hosts: readonly Host[], signal: Ending, causes: Ca
   };
 }
 
-/** The same for one server, which a session keeps. */
-export const securityOf = (host: Host, signal: Ending, causes: Causes): Security =>
-  makeSecurity(process.env, readerOf(host, signal, causes.tellOf(host.smarthost, 'login')), materialOf(host));
+/** The same for one server, which a session keeps. `patience`: milliseconds in which the caller's function gives a secret. */
+export const securityOf = (host: Host, signal: Ending, causes: Causes, patience: number): Security =>
+  makeSecurity(process.env, readerOf(host, causes.tellOf(host.smarthost, 'login'), { signal, patience }), host.tls);
 
 /** Takes secrets out of texts; undefined where there are none, so that what reads them need not stay. */
 export const scrubOf = ({ auth, proxyPassword }: Host, { scrub }: Security): Scrub | undefined =>
@@ -49,24 +49,19 @@ export function requireTlsFault({ requireTls }: Pick<Transaction, 'requireTls'>,
 const UNVERIFIED =
   'envelope.requireTls needs a server whose certificate is verified: tls.verify is not false, and tls.mode is not "opportunistic"';
 
-/** Even where nothing is given: failures of TLS then speak of a program's options. */
-function materialOf({ tls: { ca, certificate, key, maxVersion, ciphers } }: Host): TlsMaterial {
-  return { ca, certificate, key, maxVersion, ciphers };
-}
-
-function readerOf({ auth, proxyPassword }: Host, signal: Ending, tell: Tell): SecretReader {
+function readerOf({ auth, proxyPassword }: Host, tell: Tell, wait: Wait): SecretReader {
   return {
-    secret: () => readSecret(auth, signal, tell),
+    secret: () => readSecret(auth, tell, wait),
     proxyPassword: async () => parsed(proxyPassword),
     ...(auth && 'mechanism' in auth ? { mechanism: (offered, channel) => askMechanism(auth, offered, channel, tell) } : {}),
   };
 }
 
-async function readSecret(auth: Auth | null, signal: Ending, tell: Tell): Promise<Parsed<string>> {
+async function readSecret(auth: Auth | null, tell: Tell, wait: Wait): Promise<Parsed<string>> {
   if (auth === null || 'mechanism' in auth) return parsed('');
   const [name, given] = 'token' in auth ? (['auth.token', auth.token] as const) : (['auth.password', auth.password] as const);
   try {
-    const secret: unknown = typeof given === 'function' ? await given(signal ?? new AbortController().signal) : given;
+    const secret: unknown = typeof given === 'function' ? await unlessLate(wait, () => late(wait), given) : given;
     const fault = secretFault(secret, name);
     return fault === null ? parsed(secret as string) : unparsed(fault);
   } catch (error) {
@@ -74,3 +69,6 @@ async function readSecret(auth: Auth | null, signal: Ending, tell: Tell): Promis
     return unparsed(`${name} failed: ${reasonOf(error)}`);
   }
 }
+
+/** A secret has as long as a command has for its answer, because no server waits much longer for our EHLO. RFC 5321 §4.5.3.2.7 */
+const late = ({ patience }: Wait): Error => new Error(`it gave nothing for ${patience / 1000} s (timeouts.command)`);

@@ -14,6 +14,8 @@ import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
 import type { Dial } from '../submit/session.ts';
 import { reasonOf } from '../transport/abort.ts';
+import type { TlsMaterial } from '../transport/tls/tls.ts';
+import { isArrayBuffer, isUrl, octetsOf } from './realm.ts';
 
 /** A server to send to. A string is its URL. */
 export interface Server {
@@ -117,7 +119,7 @@ export interface Host {
   readonly smarthost: Smarthost;
   readonly auth: Auth | null;
   readonly proxyPassword: string;
-  readonly tls: TlsOptions;
+  readonly tls: TlsMaterial;
   readonly socket: Server['socket'] | undefined;
   readonly resolver: Resolver | undefined;
 }
@@ -148,12 +150,11 @@ export function dialOf(host: Host | undefined): Dial | undefined {
 export const parseServer = (given: string | URL | Server): Parsed<Host> => unlessThrown('the server', () => readServer(given));
 
 function readServer(given: string | URL | Server): Parsed<Host> {
-  const server: Server = typeof given === 'string' || given instanceof URL ? { url: given } : given;
+  const server: Server = typeof given === 'string' || isUrl(given) ? { url: given } : given;
   if (typeof server !== 'object' || server === null || Array.isArray(server)) return unparsed('a server is a URL or an object with a url');
   const unknown = unknownKey(server, KEYS, '');
   if (unknown !== null) return unparsed(unknown);
-  if (typeof server.url !== 'string' && !(server.url instanceof URL))
-    return unparsed('url is missing: give "submission://mail.example.org"');
+  if (typeof server.url !== 'string' && !isUrl(server.url)) return unparsed('url is missing: give "submission://mail.example.org"');
   const split = splitUser(String(server.url));
   if (!split.ok) return split;
   if (split.value.text.includes('@') && !/^(?:lmtp\+)?unix:/i.test(split.value.text))
@@ -187,7 +188,7 @@ function readServer(given: string | URL | Server): Parsed<Host> {
     smarthost,
     auth: auth.value,
     proxyPassword: link.value.password,
-    tls: server.tls ?? {},
+    tls: materialOf(server.tls),
     socket: server.socket,
     resolver: server.resolver,
   });
@@ -269,7 +270,7 @@ function parseLink({
 }: Server): Parsed<{ readonly link: Link | null; readonly password: string }> {
   if (family !== undefined && family !== 4 && family !== 6) return unparsed('family is 4 or 6');
   if (typeof localAddress !== 'string') return unparsed('localAddress is an IP address of this host');
-  if (proxy !== undefined && typeof proxy !== 'string' && !(proxy instanceof URL)) return unparsed('proxy is a URL');
+  if (proxy !== undefined && typeof proxy !== 'string' && !isUrl(proxy)) return unparsed('proxy is a URL');
   const bare = localAddress.replace(/%[A-Za-z0-9._-]+$/, '');
   const isOurs = localAddress === '' || isIPv4(localAddress) || isIPv6(bare);
   if (!isOurs) return unparsed(`localAddress "${localAddress}" is not an IP address`);
@@ -296,7 +297,8 @@ function parseLink({
 
 /* ---- TLS ---- */
 
-const isPem = (value: unknown): boolean => typeof value === 'string' || value instanceof Uint8Array;
+const isPem = (value: unknown): boolean => typeof value === 'string' || (octetsOf(value) !== null && !isArrayBuffer(value));
+const ownPem = <Pem extends string | Uint8Array>(pem: Pem): string | Uint8Array => octetsOf(pem) ?? (pem as string);
 
 /** Says which option of TLS is of the wrong kind. */
 function tlsFault({ ca, caFile, fingerprint, serverName, certificate, key, ciphers }: TlsOptions): string | null {
@@ -310,6 +312,15 @@ function tlsFault({ ca, caFile, fingerprint, serverName, certificate, key, ciphe
     ? null
     : 'tls.fingerprint is a text or a list';
 }
+
+/** Even where nothing is given: failures of TLS then speak of a program's options. */
+const materialOf = ({ ca, certificate, key, maxVersion, ciphers }: TlsOptions = {}): TlsMaterial => ({
+  ca: ca === undefined ? ca : [ca].flat().map(ownPem),
+  certificate: certificate && ownPem(certificate),
+  key: key && ownPem(key),
+  maxVersion,
+  ciphers,
+});
 
 function parseTls(options: TlsOptions | undefined): Parsed<TlsPolicy> {
   if (options === undefined) return parsed(DEFAULT_TLS);
@@ -361,9 +372,12 @@ function parseAuth(auth: Auth | undefined): Parsed<Auth | null> {
   );
   const [kind] = kinds;
   if (kind === undefined || kinds.length > 1) return unparsed('auth has one of password, token and mechanism');
-  if ('mechanism' in auth && auth.mechanism !== undefined)
-    return typeof auth.mechanism === 'function' ? parsed(auth) : unparsed('auth.mechanism is a function; names go into auth.mechanisms');
-  const { user, mechanisms, allowPlaintext } = auth as Readonly<Record<string, unknown>>;
+  // What is made of it has the keys of its kind alone, and not those that are undefined.
+  const { user, mechanisms, allowPlaintext, [kind]: secret } = auth as Readonly<Record<string, unknown>>;
+  if (kind === 'mechanism')
+    return typeof secret === 'function'
+      ? parsed({ mechanism: secret as Extract<Auth, { mechanism: unknown }>['mechanism'] })
+      : unparsed('auth.mechanism is a function; names go into auth.mechanisms');
   if (user === undefined || user === '') return unparsed('auth.user is missing');
   if (typeof user !== 'string' || /[\p{Cc}\p{Cs}]/u.test(user)) return unparsed('auth.user is a text without control characters');
   if (allowPlaintext !== undefined && typeof allowPlaintext !== 'boolean') return unparsed('auth.allowPlaintext is true or false');
@@ -373,10 +387,11 @@ function parseAuth(auth: Auth | undefined): Parsed<Auth | null> {
   );
   if (strange !== undefined)
     return unparsed(`auth.mechanisms: ${JSON.stringify(strange)} is unknown; did you mean "${nearest(strange, MECHANISMS).name}"?`);
-  const secret: unknown = (auth as unknown as Record<string, unknown>)[kind];
   if (typeof secret !== 'string' && typeof secret !== 'function') return unparsed(`auth.${kind} is a text or a function`);
   const fault = typeof secret === 'string' ? secretFault(secret, `auth.${kind}`) : null;
-  return fault === null ? parsed(auth) : unparsed(fault);
+  if (fault !== null) return unparsed(fault);
+  const names = mechanisms === undefined ? {} : { mechanisms: [...(mechanisms as readonly string[])] };
+  return parsed({ user, [kind]: secret, ...names, ...(allowPlaintext === undefined ? {} : { allowPlaintext }) } as Auth);
 }
 
 /** Says what is wrong with a secret, without a word of it. */

@@ -37,11 +37,10 @@ async function submitTaken(
   if (!parsedEnvelope.ok) return failedHere('usage', parsedEnvelope.detail);
   const trust = requireTlsFault(parsedEnvelope.value.transaction, () => hosts.value.map(({ smarthost }) => smarthost));
   if (trust !== null) return trust;
-  const { signal } = options;
+  const { signal, grace, timeouts } = terms.value;
   if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
-  const { grace, timeouts } = terms.value;
   return inTime(signal, { grace, deadline: timeouts.deadline }, (ends) =>
-    deliverTaken(parsedEnvelope.value, given, hosts.value, terms.value, options, ends),
+    deliverTaken(parsedEnvelope.value, given, hosts.value, terms.value, ends),
   );
 }
 
@@ -49,16 +48,16 @@ async function deliverTaken(
   { addresses, transaction }: ParsedEnvelope,
   given: TakenContent,
   hosts: readonly Host[],
-  { hello, timeouts, partial, framing, commitsAtOnce, window }: Terms,
-  options: Options,
+  terms: Terms,
   ends: Ends,
 ): Promise<Outcome> {
+  const { hello, timeouts, partial, framing, commitsAtOnce, window } = terms;
   const { signal = new AbortController().signal } = ends;
   const loaded = given.known ? parsed(given.known) : await given.load({ window, patience: timeouts.input, signal });
   if (!loaded.ok) return failLoading(given, loaded.detail, signal);
   const content = loaded.value;
   const causes = new Causes();
-  const security = securityOfAll(hosts, signal, causes);
+  const security = securityOfAll(hosts, signal, causes, timeouts.command);
   const hostOf = (wanted: Smarthost) => hosts.find(({ smarthost }) => smarthost === wanted);
   let attempt = 0;
   const measured = withFacts(transaction, content.facts);
@@ -71,7 +70,7 @@ async function deliverTaken(
       commitsAtOnce,
       timeouts: { ...timeouts, deadline: Number.POSITIVE_INFINITY },
       security,
-      observe: (host) => observerOf(options, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, measured.size),
+      observe: (host) => observerOf(terms, { session: nextSession(), server: printSmarthost(host), attempt: attempt++ }, measured.size),
       namesFor: (host) => namesOf(hostOf(host), causes),
       dialFor: (host) => dialOf(hostOf(host)),
       noteFailure: causes.note,

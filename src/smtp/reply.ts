@@ -18,7 +18,7 @@ export interface Reply {
   /** A number from 200 to 599. */
   readonly code: number;
   readonly enhanced: EnhancedStatus | null;
-  /** The text of each line, without the code, as octet strings. */
+  /** The text of each line, without the code: as octet strings, but in the outcomes of `nospool` as text. */
   readonly lines: readonly string[];
 }
 

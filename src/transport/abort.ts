@@ -99,10 +99,14 @@ function onAbort(this: EndSignal): void {
 /** The reason of a signal that has come, in words. */
 export const abortReason = ({ reason }: EndSignal): string => reasonOf(reason) || 'the attempt was ended';
 
+/** Also one of another realm, as those of the runtime are where a runner of tests has a realm of its own. */
+export const isError = (value: unknown): value is Error =>
+  value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+
 /** What somebody threw or gave as a reason, in words. Some values cannot even be made text. */
 export function reasonOf(thrown: unknown): string {
   try {
-    return thrown instanceof Error ? String(thrown.message) : String(thrown);
+    return isError(thrown) ? String(thrown.message) : String(thrown);
   } catch {
     return `an object without words (${typeof thrown})`;
   }
@@ -110,4 +114,4 @@ export function reasonOf(thrown: unknown): string {
 
 /** As reasonOf, but '' for what has no words of its own. */
 export const printThrown = (thrown: unknown): string =>
-  typeof thrown === 'string' ? thrown : thrown instanceof Error && typeof thrown.message === 'string' ? thrown.message : '';
+  typeof thrown === 'string' ? thrown : isError(thrown) && typeof thrown.message === 'string' ? thrown.message : '';

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printable, utf8 } from '../smtp/text.ts';
-import { abortReason, type EndSignal, printThrown, whenAborted } from './abort.ts';
+import { abortReason, type EndSignal, isError, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { nodeWire } from './node-wire.ts';
 import { explainConnectError } from './socket-error.ts';
@@ -129,6 +129,6 @@ const MOST_WORDS = 500;
 
 function explainThrown(cause: unknown): Unreached {
   const words = printThrown(cause);
-  const { detail, ...why } = explainConnectError(cause instanceof Error ? cause : new Error(words));
+  const { detail, ...why } = explainConnectError(isError(cause) ? cause : new Error(words));
   return { ...why, detail: words === '' ? detail || 'it failed without a word' : printable(utf8(words), MOST_WORDS) };
 }

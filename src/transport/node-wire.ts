@@ -5,7 +5,7 @@
  */
 import type { ConnectOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { printThrown } from './abort.ts';
+import { isError, printThrown } from './abort.ts';
 import { turn } from './clock.ts';
 import { Hearing } from './hearing.ts';
 import type { Endpoint } from './lookup/target.ts';
@@ -49,7 +49,7 @@ class NodeWire implements Wire {
     delayWriteErrors(stream);
     // These stay as long as the stream: an 'error' that nobody hears would end the process.
     stream.on('error', (thrown: unknown) => {
-      const error: NodeJS.ErrnoException = thrown instanceof Error ? thrown : new Error(printThrown(thrown) || 'the connection failed');
+      const error: NodeJS.ErrnoException = isError(thrown) ? thrown : new Error(printThrown(thrown) || 'the connection failed');
       this.#error ??= { detail: explain(error), ...systemCodeOf(error) };
       // Some streams are silent at their end.
       if (!emitsClose(stream)) setImmediate(() => this.#close());

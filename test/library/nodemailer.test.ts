@@ -13,6 +13,8 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import nodemailer, { type Transporter } from 'nodemailer';
 import type SMTPPool from 'nodemailer/lib/smtp-pool';
 import type SMTPTransport from 'nodemailer/lib/smtp-transport';
@@ -651,6 +653,27 @@ transport('a server of tokens that gives none says why', async () => {
         });
       },
     );
+});
+
+transport('a server of tokens that does not answer holds no message, also where garbage is collected meanwhile', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('globalThis.gc') as (() => void) | undefined;
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const collecting = setInterval(() => collect?.(), 20);
+  try {
+    const accessUrl = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/token`;
+    const auth = { type: 'OAuth2', user: 'tim', refreshToken: 'again', accessUrl, requestTimeout: 300 };
+    await served({ offers: TOKENS }, { auth }, async ({ send }) => {
+      const error = await failure(send());
+      assert.deepEqual([error.code, (error as { originalCode?: string }).originalCode, error.retry], ['EAUTH', 'EOAUTH2', 'safe']);
+      assert.match(error.message, /the server of tokens gave no answer for 0\.3 s \(auth\.requestTimeout\)$/);
+    });
+  } finally {
+    clearInterval(collecting);
+    silent.closeAllConnections();
+    await new Promise((resolve) => silent.close(resolve));
+  }
 });
 
 transport('a message has credentials of its own where no sessions are shared', async () => {

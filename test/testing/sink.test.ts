@@ -200,6 +200,19 @@ for (const mode of ['starttls', 'implicit'] as const) {
   );
 }
 
+test('its certificate holds also where a test has a clock of its own', async () => {
+  const { now } = Date;
+  try {
+    Date.now = () => 0;
+    await withSink({ tls: 'implicit' }, async (host) => {
+      await sendBy({ port: host.port, secure: true, tls: { ca: host.certificate } });
+      assert.equal(host.messages.length, 1);
+    })();
+  } finally {
+    Date.now = now;
+  }
+});
+
 test('a certificate may be given, and a function may decide who logs in', () => {
   const { key, cert, own } = makeCertificate({ names: ['localhost'], ips: ['127.0.0.1'] });
   const auth = (user: string, password: string) => {

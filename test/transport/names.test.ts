@@ -51,15 +51,16 @@ test.before.each(() => {
   server.asked.length = 0;
 });
 
-interface Changes {
+interface Changes extends Pick<Host, 'isKept'> {
   readonly files?: Readonly<Record<string, string>>;
   readonly own?: readonly string[];
   readonly servers?: readonly string[];
   readonly platform?: string;
 }
 
-const host = ({ files = {}, own = ['192.0.2.10', '2001:db8::10'], servers, platform = 'linux' }: Changes): Host => ({
+const host = ({ files = {}, own = ['192.0.2.10', '2001:db8::10'], servers, platform = 'linux', isKept }: Changes): Host => ({
   platform,
+  isKept,
   read: (path) => files[path] ?? null,
   exists: () => false,
   hostname: () => 'client',
@@ -172,7 +173,7 @@ async function givenUp(name: string, files: Readonly<Record<string, string>>, af
   );
 }
 
-test('the system is asked where no file says how: on Windows, whatever lies in C:\\etc, and on macOS', () =>
+test('the system is asked where no file says how: on Windows, whatever lies in C:\\etc, on macOS, and where files are kept from a program', () =>
   within(20_000, async () => {
     const files = {
       '/etc/nsswitch.conf': 'hosts: files dns',
@@ -195,6 +196,10 @@ test('the system is asked where no file says how: on Windows, whatever lies in C
     for (const platform of ['darwin', 'freebsd', 'linux']) assert.equal(await step({ platform, files }), 'files 192.0.2.66', platform);
     assert.deepEqual(server.asked, []);
     assert.equal(await step({ platform: 'linux' }), 'dns 192.0.2.1');
+    // Node's permission model.
+    server.asked.length = 0;
+    const isKept = (file: string): boolean => file === '/etc/hosts';
+    assert.equal(await step({ platform: 'linux', isKept }), 'system 192.0.2.7');
   }));
 
 test('V1: a lookup that is given up asks name servers nothing more', () =>

@@ -1,6 +1,7 @@
 /** Errors of the system, of resolvers and of signals in words and as reasons; addresses as octets and back. */
 import assert from 'node:assert/strict';
 import { getSystemErrorMap } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import { abortReason, printThrown, reasonOf, whenAborted } from '../../src/transport/abort.ts';
 import { addressOctets, printAddress } from '../../src/transport/address.ts';
@@ -87,6 +88,7 @@ test('what is thrown has words, whatever it is', () => {
     [undefined, 'undefined', ''],
     [wordless, 'an object without words (object)', ''],
     [Object.assign(new Error('x'), { message: 7 }), '7', ''],
+    [runInNewContext('new TypeError("of another realm")'), 'of another realm', 'of another realm'],
   ] as const) {
     assert.equal(reasonOf(thrown), reason);
     assert.equal(printThrown(thrown), printed);

@@ -4,6 +4,7 @@
  */
 import { sign } from 'node:crypto';
 import { whenAborted } from '../../transport/abort.ts';
+import { unlessLate } from '../patience.ts';
 import type { AuthSettings, ProvisionCallback } from './options.ts';
 
 const GOOGLE = 'https://accounts.google.com/o/oauth2/token';
@@ -128,13 +129,16 @@ async function requestToken(auth: AuthSettings, signal: AbortSignal): Promise<Gi
         refresh_token: auth.refreshToken ?? '',
         grant_type: 'refresh_token',
       };
-  const ends = requestTimeout > 0 ? AbortSignal.any([signal, AbortSignal.timeout(requestTimeout)]) : signal;
   const body = new URLSearchParams({ ...form, ...customParams });
-  // A redirect would carry the refresh token elsewhere.
-  const response = await fetch(accessUrl, { method: 'POST', headers: fieldsOf(customHeaders), body, signal: ends, redirect: 'error' });
-  const text = await response.text();
+  const wait = { signal, patience: requestTimeout > 0 ? requestTimeout : Number.POSITIVE_INFINITY };
+  const late = () => tokenError(`the server of tokens gave no answer for ${requestTimeout / 1000} s (auth.requestTimeout)`);
+  const [status, text] = await unlessLate(wait, late, async (left) => {
+    // A redirect would carry the refresh token elsewhere.
+    const response = await fetch(accessUrl, { method: 'POST', headers: fieldsOf(customHeaders), body, signal: left, redirect: 'error' });
+    return [response.status, await response.text()] as const;
+  });
   const answer = parseAnswer(text);
-  if (answer === null) throw tokenError(`the server of tokens answered ${response.status} without JSON`);
+  if (answer === null) throw tokenError(`the server of tokens answered ${status} without JSON`);
   const { access_token: token, expires_in: lasts, error, error_description: why } = answer;
   if (error !== undefined) throw tokenError(`${String(error)}${why === undefined ? '' : `: ${String(why)}`}`);
   if (typeof token !== 'string' || token === '') throw tokenError('the server of tokens gave none');

@@ -8,6 +8,7 @@ import { isLmtp } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import type { PoolOptions } from '../limits.ts';
 import { type Options, parseOptions } from '../options.ts';
+import { isUrl, octetsOf } from '../realm.ts';
 import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
 import { AUTH_OPTIONS, OPTIONS, refusedOption, supported, TLS_OPTIONS } from './table.ts';
@@ -145,7 +146,7 @@ const SECURE_PORT = 465;
 const LMTP_PORT = 24;
 
 export function readSettings(given: string | URL | NospoolTransportOptions): Parsed<Settings> {
-  const named = typeof given === 'string' || given instanceof URL ? { url: given } : given;
+  const named = typeof given === 'string' || isUrl(given) ? { url: given } : given;
   if (!isObject(named)) return unparsed('the options are an object, or a URL');
   const options = givenOptions(named);
   const unknown = optionFault(options);
@@ -331,9 +332,9 @@ function readTls(options: NospoolTransportOptions): Parsed<TlsOptions> {
   ] as const) {
     const [first, ...more] = value === undefined ? [] : ([value].flat() as readonly unknown[]);
     if (first === undefined) continue;
-    if (more.length > 0 || !(typeof first === 'string' || first instanceof Uint8Array))
-      return unparsed(`the option tls.${name} is one text in PEM`);
-    pair[key] = first;
+    const pem = typeof first === 'string' ? first : octetsOf(first);
+    if (more.length > 0 || pem === null) return unparsed(`the option tls.${name} is one text in PEM`);
+    pair[key] = pem;
   }
   const versions: { minVersion?: '1.2' | '1.3'; maxVersion?: '1.2' | '1.3' } = {};
   for (const key of ['minVersion', 'maxVersion'] as const) {

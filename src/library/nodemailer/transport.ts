@@ -14,6 +14,7 @@ import { addressOf, recordsOf } from '../names.ts';
 import type { Options } from '../options.ts';
 import type { Attempt, Outcome } from '../outcome.ts';
 import { Pool } from '../pool.ts';
+import { isUrl } from '../realm.ts';
 import { type Destination, type Server, unlessThrown } from '../server.ts';
 import { mergeAuth, readAuth, usesTokens } from './auth.ts';
 import { ContentSpent, MessageContent } from './content.ts';
@@ -99,7 +100,7 @@ export class NospoolTransport extends EventEmitter {
     const settings = readSettings(options);
     if (!settings.ok) throw makeError('ECONFIG', settings.detail);
     this.#settings = settings.value;
-    this.#options = typeof options === 'object' && !(options instanceof URL) ? options : {};
+    this.#options = typeof options === 'object' && !isUrl(options) ? options : {};
     this.name = settings.value.pool ? 'nospool (pool)' : 'nospool';
     this.getSocket = settings.value.getSocket;
     this.#login = this.#loginOf(settings.value.auth);

@@ -32,6 +32,8 @@ export interface Host {
   readonly platform: string;
   /** Returns the text of a file; null if it cannot be read. */
   readonly read: (path: string) => string | null;
+  /** True where the runtime keeps this file from a program (Node's permission model), and not from the C library. */
+  readonly isKept?: ((path: string) => boolean) | undefined;
   readonly exists: (path: string) => boolean;
   readonly hostname: () => string;
   /** Its own addresses, loopback included; none where they cannot be asked for. */
@@ -52,6 +54,7 @@ const THIS_HOST: Host = {
       return null;
     }
   },
+  isKept: (path) => process.permission?.has('fs.read', path) === false,
   exists: existsSync,
   hostname: () => os().hostname(),
   addresses() {
@@ -97,7 +100,8 @@ async function lookUpAddresses(
 ): Promise<readonly IpAddress[]> {
   const nsswitch = host.read('/etc/nsswitch.conf');
   // A name that ends in a number is an old form of an address (inet_aton(3)), or nothing.
-  const isPlain = !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || host.platform === 'linux');
+  const isPlain =
+    !host.isKept?.('/etc/hosts') && !/(^|\.)(\d+|0x[\da-f]*)\.?$/i.test(name) && (nsswitch !== null || host.platform === 'linux');
   const { exists, hostname: ownName } = host;
   const steps: readonly LookupStep[] = isPlain
     ? stepsOf(name, nsswitch, { hostname: ownName(), nameservers: conf.nameservers, exists })
