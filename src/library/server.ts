@@ -228,8 +228,9 @@ function meant(written: string, known: readonly string[]): string | null {
 
 /** Names a key that an object should not have; null when it has none. */
 export function unknownKey(object: object, known: readonly string[], place: string, shown = known): string | null {
+  // What every object has is nobody's option: some programs give Object.prototype a key.
   for (const key in object)
-    if (!known.includes(key) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
+    if (!known.includes(key) && !(key in Object.prototype) && (object as Readonly<Record<string, unknown>>)[key] !== undefined) {
       const name = meant(key, known);
       return `${place}${key} is unknown; ${name === null ? `there are ${shown.join(', ')}` : `did you mean ${place}${name}?`}`;
     }

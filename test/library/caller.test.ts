@@ -52,6 +52,30 @@ test('a key of auth that is undefined is not given', () =>
 
 /* ---- what is changed afterwards ---- */
 
+test('a key that a program has given to all objects is no option of its own', () =>
+  within(20_000, async () => {
+    const host = await sink();
+    const all = Object.prototype as { later?: unknown };
+    all.later = () => 7;
+    try {
+      const url = urlOf(host);
+      const pool = new Pool(
+        { url, tls: { mode: 'off' } },
+        { timeouts: { command: 5000 }, rate: { messages: 9, per: 1000 }, connections: 1 },
+      );
+      assert.equal((await pool.send(ENVELOPE, MESSAGE, {})).kind, 'accepted');
+      await pool.drain();
+      const transport = new NospoolTransport({ url, tls: {}, ignoreTLS: true });
+      assert.equal(await transport.verify(), true);
+      transport.close();
+      const misspelt = await submit(ENVELOPE, MESSAGE, { servers: [{ url, usr: 'tim' } as Server] });
+      assert.match(failureOf(misspelt).message, /usr is unknown/);
+    } finally {
+      delete all.later;
+    }
+    await host.close();
+  }));
+
 test('options and servers count as they were when they were given', () =>
   within(20_000, async () => {
     const host = await sink({ auth: { user: 'tim', password: 'secret' } });
