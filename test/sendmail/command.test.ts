@@ -616,6 +616,28 @@ test('P13: a caller who reads our reasons only when all is written gets all of t
     },
   ));
 
+test('P6: the log has the reasons where standard error is a pipe that nobody reads', () =>
+  withHost(
+    ({ about }) => (about === 'recipient' ? makeReply(550, '5.1.1', 'no '.repeat(100)) : null),
+    async (host) => {
+      const { config, loggedFacts } = setUp(toHosts(host.port));
+      const pipe = path.join(scratch(), 'pipe');
+      spawnSync('mkfifo', [pipe]);
+      // So that the pipe has a reader, who does not read.
+      const stderr = openSync(pipe, 'r+');
+      const to = Array.from({ length: 900 }, (_, i) => `u${i}@x.example`);
+      const { child, done } = start(config, ['-i', ...to], { stdio: ['pipe', 'ignore', stderr] });
+      child.stdin?.end(LETTER);
+      const until = performance.now() + 4000;
+      while (!loggedFacts().includes('Failed: nobody has the message') && performance.now() < until)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.ok(performance.now() < until);
+      child.kill('SIGKILL');
+      await done;
+      closeSync(stderr);
+    },
+  ));
+
 test('S12: timeouts.deadline ends a delivery, whatever it waits for, and not the wait for a slow message', () =>
   within(20_000, async () => {
     const host = await startHost({ script: { EHLO: 'hang' } });
