@@ -585,7 +585,7 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     const { root, script, host, config, sent } = await installation();
     const gone = path.join(scratch(), 'gone');
     for (const name of [script, `${root}/usr/bin/mailq`])
-      assert.ok(readFileSync(name, 'utf8').startsWith('#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh\n'));
+      assert.ok(readFileSync(name, 'utf8').startsWith('#!/usr/bin/env -S -u SHELLOPTS PWD=/proc/self/cwd /bin/sh\n'));
     mkdirSync(gone);
     assert.deepEqual(await sent(`rmdir ${gone};`, { cwd: gone }), [0, '']);
     const argv = ['-C', path.basename(config), '-i', 'a@example.org'];
@@ -595,6 +595,26 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     assert.equal(host.messages.length, 2);
     await host.close();
   }));
+
+if (existsSync('/bin/bash'))
+  test('P14: where /bin/sh is bash, a caller may have exported SHELLOPTS', () =>
+    within(60_000, async () => {
+      const { script, host, config } = await installation();
+      const [shell, copy] = [path.join(scratch(), 'sh'), path.join(scratch(), 'sendmail')];
+      symlinkSync('/bin/bash', shell);
+      writeFileSync(copy, readFileSync(script, 'utf8').replace(' /bin/sh\n', ` ${shell}\n`), { mode: 0o755 });
+      for (const options of ['nounset', 'xtrace', 'noexec', 'onecmd', 'errexit:nounset:noglob']) {
+        const child = spawn(copy, ['-C', config, '-i', 'a@example.org'], { env: { SHELLOPTS: options } });
+        let said = '';
+        child.stderr.on('data', (octets) => {
+          said += octets;
+        });
+        child.stdin.end('Subject: x\n\nx\n');
+        assert.deepEqual([await new Promise((resolve) => child.on('close', resolve)), said], [0, ''], options);
+      }
+      assert.equal(host.messages.length, 5);
+      await host.close();
+    }));
 
 // Loopback: what is shown happens before the handshake, with any server.
 test('a pipe that SSL_CERT_FILE names is not waited for where the configuration names its authority, and children still have the variable', () =>
