@@ -2,6 +2,7 @@ import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
 import fs, {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -264,6 +265,30 @@ test('install --compile writes nothing but compiled code, and fails where that c
   const failed = compile();
   assert.equal(failed.status, 1);
   assert.match(failed.stderr, /^nospool: starts are not made faster: /);
+});
+
+test('any user compiles the code, without a word, and what the environment says of smart hosts does not count', () => {
+  const root = scratch();
+  cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
+  rmSync(`${root}/dist/compiled`, { recursive: true, force: true });
+  const user = process.geteuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  if (user.uid !== undefined) for (const folder of [root, `${root}/dist`]) chownSync(folder, user.uid, user.uid);
+  const compile = () =>
+    spawnSync(process.execPath, [`${root}/dist/compile.cjs`], {
+      ...user,
+      env: { NOSPOOL_SMARTHOSTS: 'smtp://127.0.0.1:1' },
+      input: 'Subject: x\n\nx\n',
+      encoding: 'utf8',
+    });
+  const { status, stdout, stderr } = compile();
+  assert.deepEqual([status, stdout, stderr], [0, '', '']);
+  assert.equal(readdirSync(`${root}/dist/compiled`).length, 1);
+  rmSync(`${root}/dist/compiled`, { recursive: true });
+  writeFileSync(`${root}/dist/compiled`, '');
+  const failed = compile();
+  assert.notEqual(failed.status, 0);
+  assert.match(failed.stderr, /^Error: EEXIST: file already exists, mkdir '.*\/dist\/compiled'$/m);
+  assert.doesNotMatch(failed.stderr, /^sendmail: /m);
 });
 
 test('a path inside of the root is written as it will be there', async () => {
