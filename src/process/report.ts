@@ -50,9 +50,9 @@ export function makeReports(config: Config, tag: string | null, verbosity: 0 | 1
   return { trace: makeTrace(verbosity), isVerbose, open };
 }
 
-/** Writes the outcome in the log; the value says what is wrong with the log, or is null. */
+/** Writes the outcome in the log, with the time of now: a caller may have written for hours. The value says what is wrong with the log, or is null. */
 export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
-  const lines = printLog({ ...submitted, time: by.date, id: by.id, login: by.login }, config.logFormat);
+  const lines = printLog({ ...submitted, time: new Date(), id: by.id, login: by.login }, config.logFormat);
   return log.write(lines, severityOf(submitted.outcome));
 }
 

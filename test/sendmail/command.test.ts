@@ -616,6 +616,19 @@ test('P13: a caller who reads our reasons only when all is written gets all of t
     },
   ));
 
+test('the log tells when a message went, however long its caller took to write it', () =>
+  withHost(undefined, async (host) => {
+    const { config, logged } = setUp(`${toHosts(host.port)}\nlog_format = "json"`);
+    const running = start(config, SENT);
+    running.child.stdin?.write(HEAD);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const ended = Date.now();
+    running.child.stdin?.end('\nbody\n');
+    ok(await running.done);
+    const { time } = JSON.parse(logged());
+    assert.ok(Date.parse(time) >= ended, `${time} ${ended}`);
+  }));
+
 test('P6: the log has the reasons where standard error is a pipe that nobody reads', () =>
   withHost(
     ({ about }) => (about === 'recipient' ? makeReply(550, '5.1.1', 'no '.repeat(100)) : null),
