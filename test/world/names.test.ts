@@ -187,7 +187,15 @@ test('V1: the own name of a host, whose name servers are dead', () =>
     child.kill('SIGTERM');
     const { status, stderr } = await done;
     assert.deepEqual([status, stderr], [1, 'sendmail: ended by SIGTERM\n']);
-    assert.match(readFileSync(log, 'utf8'), /not sent: ended by SIGTERM\n$/);
+    const logged = readFileSync(log, 'utf8');
+    assert.match(logged, /not sent: ended by SIGTERM\n$/);
+    const showing = startAt(place, [COMMAND, '-C', config, '-bt', 'b@example.org']);
+    const before = names.asked.length;
+    await until(() => names.asked.slice(before).includes('A client.dead.example'));
+    showing.child.kill('SIGINT');
+    const shown = await showing.done;
+    assert.deepEqual([shown.status, shown.stderr], [1, 'sendmail: ended by SIGINT\n']);
+    assert.equal(readFileSync(log, 'utf8'), logged, 'there was nothing to send');
   }));
 
 const FOUND: readonly (readonly [string, string, Place])[] = [
