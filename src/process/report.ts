@@ -38,8 +38,9 @@ export function makeReports(config: Config, tag: string | null, verbosity: 0 | 1
       log,
       async tell(submitted, by) {
         const status = exitStatus(submitted.outcome, config.exitCodes);
-        complain(printOutcome(submitted.outcome, submitted.messageId));
+        // First, because standard error may be a pipe that is full and that nobody reads.
         const problem = await log(submitted, by);
+        complain(printOutcome(submitted.outcome, submitted.messageId));
         // P10: a log that cannot be written changes nothing, so it is no news where all went well.
         if (problem !== null && (status !== 0 || isVerbose)) complain([problem]);
         return status;
@@ -49,9 +50,9 @@ export function makeReports(config: Config, tag: string | null, verbosity: 0 | 1
   return { trace: makeTrace(verbosity), isVerbose, open };
 }
 
-/** Writes the outcome in the log; the value says what is wrong with the log, or is null. */
+/** Writes the outcome in the log, with the time of now: a caller may have written for hours. The value says what is wrong with the log, or is null. */
 export function logOutcome(submitted: Submitted, config: Config, by: Submitter, log: LogSink): Promise<string | null> {
-  const lines = printLog({ ...submitted, time: by.date, id: by.id, login: by.login }, config.logFormat);
+  const lines = printLog({ ...submitted, time: new Date(), id: by.id, login: by.login }, config.logFormat);
   return log.write(lines, severityOf(submitted.outcome));
 }
 
@@ -90,9 +91,14 @@ export async function reportUnsent(details: readonly string[]): Promise<void> {
   if (problem !== null) complain([problem]);
 }
 
-/** Reports a bug, which ends the process, on standard error and in the log. Nothing else gets a turn before that is written. */
+/** Reports a bug, which ends the process, on standard error and in the log. */
 export function reportBug(error: unknown): void {
-  const detail = `bug: ${error instanceof Error ? error.message : String(error)}; the message that was under way was not sent to its end`;
+  const reason = error instanceof Error ? error.message : String(error);
+  reportAtOnce(`bug: ${reason}; the message that was under way was not sent to its end`);
+}
+
+/** Reports why the process ends. Nothing else gets a turn before that is written. */
+export function reportAtOnce(detail: string): void {
   complain([detail]);
   const problem = logAtOnce(inForce.log, inForce.tag, printUnsent([detail]));
   if (problem !== null) complain([problem]);

@@ -3,14 +3,22 @@ import type { Ended, Input } from '../message/source.ts';
 import { ENDING_SIGNALS, type UrgentInterrupts } from '../submit/interrupts.ts';
 import { type EndSignal, makeEnding } from '../transport/abort.ts';
 
-/** Makes SIGTERM and SIGINT end the process. It ignores SIGHUP, as Exim does: mailx and mutt start us with it ignored, which the runtime undoes. */
-export function exitOnSignals(): void {
+/**
+ * Makes SIGTERM and SIGINT end the process, which has read nothing yet, and sent nothing; `tell` reports that. It ignores SIGHUP, as Exim
+ * does: mailx and mutt start us with it ignored, which the runtime undoes.
+ */
+export function exitOnSignals(tell: (reason: string) => void): void {
+  const leave = (name: string) => {
+    tell(printEnd(name));
+    process.exit(1);
+  };
   process
     .on('SIGHUP', () => {})
-    // Nothing has been read yet, and nothing sent.
-    .on('SIGTERM', () => process.exit(1))
-    .on('SIGINT', () => process.exit(1));
+    .on('SIGTERM', leave)
+    .on('SIGINT', leave);
 }
+
+const printEnd = (name: string): string => `ended by ${name}`;
 
 /**
  * Signals that end a process end the delivery, a second one the wait for a verdict. `isTyped`: so does SIGHUP, because the message
@@ -19,7 +27,7 @@ export function exitOnSignals(): void {
 export function listenForSignals(isTyped: boolean): UrgentInterrupts {
   const [first, second] = [makeEnding(), makeEnding()];
   const interrupt = (name: string) => {
-    const reason = `ended by ${name}`;
+    const reason = printEnd(name);
     if (first.signal.aborted) second.abort(reason);
     else first.abort(reason);
   };

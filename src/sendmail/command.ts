@@ -50,13 +50,13 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   if (mode.kind === 'help') return show((await import('./usage.ts')).printUsage());
   const who = identify(process.env);
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
-  // What cannot be obeyed is logged where the configuration says, too.
-  useLog(answer.ok ? answer.config : answer, who.login, tag);
+  const isShowing = /^(facts|route|verify|newaliases)$/.test(mode.kind);
+  // What cannot be obeyed is logged where the configuration says, too. Where nothing was to be sent, nothing failed.
+  useLog(isShowing ? { log: 'none' } : answer.ok ? answer.config : answer, who.login, tag);
   if (mode.kind === 'misused') return { details: [mode.detail], isCallerWriting: true };
   if (mode.kind === 'refused') return { details: [mode.detail], isCallerWriting: false };
   if (mode.kind === 'facts') return (await import('./inspect.ts')).showFacts(answer);
-  const isSending = mode.kind === 'send' || mode.kind === 'smtp' || mode.kind === 'batch';
-  if (!answer.ok && isSending) return { details: answer.errors, isCallerWriting: true };
+  if (!answer.ok && !isShowing) return { details: answer.errors, isCallerWriting: true };
   if (!answer.ok) {
     complain(answer.errors);
     return 1;

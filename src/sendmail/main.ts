@@ -1,13 +1,13 @@
 /** Runs the sendmail command and sets the exit status, which is 0 only if an outcome says so. */
 
 import { leaveAtOnce } from '../process/leave.ts';
-import { reportBug } from '../process/report.ts';
+import { reportAtOnce, reportBug } from '../process/report.ts';
 import { exitOnSignals } from '../process/signals.ts';
 import { sendmail } from './command.ts';
 
 process.exitCode = 1;
 leaveAtOnce();
-exitOnSignals();
+exitOnSignals(reportAtOnce);
 // The variable has no effect on our connections, and the runtime would warn of it on standard error.
 delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
 /** Ends the process for a bug, and with it the connection: content that was under way has no terminator. */

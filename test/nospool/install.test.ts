@@ -2,6 +2,7 @@ import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
 import fs, {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -264,6 +265,30 @@ test('install --compile writes nothing but compiled code, and fails where that c
   const failed = compile();
   assert.equal(failed.status, 1);
   assert.match(failed.stderr, /^nospool: starts are not made faster: /);
+});
+
+test('any user compiles the code, without a word, and what the environment says of smart hosts does not count', () => {
+  const root = scratch();
+  cpSync(path.dirname(BUILT), `${root}/dist`, { recursive: true });
+  rmSync(`${root}/dist/compiled`, { recursive: true, force: true });
+  const user = process.geteuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  if (user.uid !== undefined) for (const folder of [root, `${root}/dist`]) chownSync(folder, user.uid, user.uid);
+  const compile = () =>
+    spawnSync(process.execPath, [`${root}/dist/compile.cjs`], {
+      ...user,
+      env: { NOSPOOL_SMARTHOSTS: 'smtp://127.0.0.1:1' },
+      input: 'Subject: x\n\nx\n',
+      encoding: 'utf8',
+    });
+  const { status, stdout, stderr } = compile();
+  assert.deepEqual([status, stdout, stderr], [0, '', '']);
+  assert.equal(readdirSync(`${root}/dist/compiled`).length, 1);
+  rmSync(`${root}/dist/compiled`, { recursive: true });
+  writeFileSync(`${root}/dist/compiled`, '');
+  const failed = compile();
+  assert.notEqual(failed.status, 0);
+  assert.match(failed.stderr, /^Error: EEXIST: file already exists, mkdir '.*\/dist\/compiled'$/m);
+  assert.doesNotMatch(failed.stderr, /^sendmail: /m);
 });
 
 test('a path inside of the root is written as it will be there', async () => {
@@ -585,7 +610,7 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     const { root, script, host, config, sent } = await installation();
     const gone = path.join(scratch(), 'gone');
     for (const name of [script, `${root}/usr/bin/mailq`])
-      assert.ok(readFileSync(name, 'utf8').startsWith('#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh\n'));
+      assert.ok(readFileSync(name, 'utf8').startsWith('#!/usr/bin/env -S -u SHELLOPTS PWD=/proc/self/cwd /bin/sh\n'));
     mkdirSync(gone);
     assert.deepEqual(await sent(`rmdir ${gone};`, { cwd: gone }), [0, '']);
     const argv = ['-C', path.basename(config), '-i', 'a@example.org'];
@@ -595,6 +620,26 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     assert.equal(host.messages.length, 2);
     await host.close();
   }));
+
+if (existsSync('/bin/bash'))
+  test('P14: where /bin/sh is bash, a caller may have exported SHELLOPTS', () =>
+    within(60_000, async () => {
+      const { script, host, config } = await installation();
+      const [shell, copy] = [path.join(scratch(), 'sh'), path.join(scratch(), 'sendmail')];
+      symlinkSync('/bin/bash', shell);
+      writeFileSync(copy, readFileSync(script, 'utf8').replace(' /bin/sh\n', ` ${shell}\n`), { mode: 0o755 });
+      for (const options of ['nounset', 'xtrace', 'noexec', 'onecmd', 'errexit:nounset:noglob']) {
+        const child = spawn(copy, ['-C', config, '-i', 'a@example.org'], { env: { SHELLOPTS: options } });
+        let said = '';
+        child.stderr.on('data', (octets) => {
+          said += octets;
+        });
+        child.stdin.end('Subject: x\n\nx\n');
+        assert.deepEqual([await new Promise((resolve) => child.on('close', resolve)), said], [0, ''], options);
+      }
+      assert.equal(host.messages.length, 5);
+      await host.close();
+    }));
 
 // Loopback: what is shown happens before the handshake, with any server.
 test('a pipe that SSL_CERT_FILE names is not waited for where the configuration names its authority, and children still have the variable', () =>

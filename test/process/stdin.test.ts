@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioNull, type StdioPipe, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import {
   closeSync,
   constants,
@@ -22,6 +23,7 @@ import { suite } from 'uvu';
 import { CLEAN, type Ended, type Source } from '../../src/message/source.ts';
 import { drain } from '../../src/process/stdin/drain.ts';
 import { openStdin } from '../../src/process/stdin/open.ts';
+import { readAhead } from '../../src/process/stdin/read-ahead.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/stdin');
@@ -47,7 +49,7 @@ async function count() {
     const got = await input.read();
     if (!(got instanceof Uint8Array)) return say({ octets, hash: hash.digest('hex'), ...got });
     // Nothing may come before it is asked for, because it would be written over what is looked at here.
-    if (octets < 1e6) await new Promise((resolve) => setTimeout(resolve, 2));
+    if (octets < 1e6 && process.argv[3] !== 'at once') await new Promise((resolve) => setTimeout(resolve, 2));
     octets += got.length;
     hash.update(got);
   }
@@ -95,6 +97,22 @@ interface Ran {
   /** The lines that the probe said. */
   said: Record<string, unknown>[];
 }
+
+test('what a descriptor has behind an end that was only guessed is read, too', () =>
+  within(LIMIT, async () => {
+    const text = randomBytes(700_000);
+    const file = path.join(folder, 'behind');
+    writeFileSync(file, text);
+    const fd = openSync(file, 'r');
+    const socket = Object.assign(new EventEmitter(), { resume: () => setImmediate(() => socket.emit('end')), destroy() {} });
+    const source = readAhead(() => socket as unknown as Socket, fd);
+    const parts: Uint8Array[] = [];
+    let got = await source.read();
+    for (; got instanceof Uint8Array; got = await source.read()) parts.push(new Uint8Array(got));
+    assert.deepEqual(got, CLEAN);
+    assert.ok(Buffer.concat(parts).equals(text));
+    closeSync(fd);
+  }));
 
 const children: ChildProcess[] = [];
 
@@ -246,6 +264,18 @@ for (const [name, runtime] of RUNTIMES) {
       sockets.near.resetAndDestroy();
       const { said } = await ran;
       assert.equal(said[1]?.end, 'failed');
+      assert.match(String(said[1]?.detail), /standard input cannot be read: connection reset by peer \(ECONNRESET\)/);
+      sockets.close();
+    }));
+
+  test(`${name}: so is one that was reset before its last octets were read`, () =>
+    within(LIMIT, async () => {
+      const sockets = await pair('127.0.0.1');
+      await new Promise((resolve) => sockets.near.write('hello', resolve));
+      sockets.near.resetAndDestroy();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const { said } = await finished(started(runtime, [probe, 'count', 'at once'], sockets.far));
+      assert.equal(said[1]?.octets, 5);
       assert.match(String(said[1]?.detail), /standard input cannot be read: connection reset by peer \(ECONNRESET\)/);
       sockets.close();
     }));

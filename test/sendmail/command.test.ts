@@ -616,6 +616,41 @@ test('P13: a caller who reads our reasons only when all is written gets all of t
     },
   ));
 
+test('the log tells when a message went, however long its caller took to write it', () =>
+  withHost(undefined, async (host) => {
+    const { config, logged } = setUp(`${toHosts(host.port)}\nlog_format = "json"`);
+    const running = start(config, SENT);
+    running.child.stdin?.write(HEAD);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const ended = Date.now();
+    running.child.stdin?.end('\nbody\n');
+    ok(await running.done);
+    const { time } = JSON.parse(logged());
+    assert.ok(Date.parse(time) >= ended, `${time} ${ended}`);
+  }));
+
+test('P6: the log has the reasons where standard error is a pipe that nobody reads', () =>
+  withHost(
+    ({ about }) => (about === 'recipient' ? makeReply(550, '5.1.1', 'no '.repeat(100)) : null),
+    async (host) => {
+      const { config, loggedFacts } = setUp(toHosts(host.port));
+      const pipe = path.join(scratch(), 'pipe');
+      spawnSync('mkfifo', [pipe]);
+      // So that the pipe has a reader, who does not read.
+      const stderr = openSync(pipe, 'r+');
+      const to = Array.from({ length: 900 }, (_, i) => `u${i}@x.example`);
+      const { child, done } = start(config, ['-i', ...to], { stdio: ['pipe', 'ignore', stderr] });
+      child.stdin?.end(LETTER);
+      const until = performance.now() + 4000;
+      while (!loggedFacts().includes('Failed: nobody has the message') && performance.now() < until)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.ok(performance.now() < until);
+      child.kill('SIGKILL');
+      await done;
+      closeSync(stderr);
+    },
+  ));
+
 test('S12: timeouts.deadline ends a delivery, whatever it waits for, and not the wait for a slow message', () =>
   within(20_000, async () => {
     const host = await startHost({ script: { EHLO: 'hang' } });

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suiteWith } from '../interop/support/needs.ts';
 import { COMMAND, ENVIRONMENT, RUNTIME, type SmartHost, scratch, setUp, smartHost, toHosts } from '../support/command.ts';
@@ -172,7 +172,11 @@ test('V1: the administrator’s commands', () =>
 
 test('V1: the own name of a host, whose name servers are dead', () =>
   within(20_000, async () => {
-    const { config, folder } = setUp(`log = "none"\nhostname = ""\nqualify_domain = "example.org"\n${toHosts(host.port)}`);
+    const log = path.join(scratch(), 'log');
+    const { config, folder } = setUp(`log = "${log}"\nhostname = ""\nqualify_domain = "example.org"\n${toHosts(host.port)}`);
+    writeFileSync(log, '');
+    chmodSync(log, 0o666);
+    chmodSync(path.dirname(log), 0o755);
     chmodSync(folder, 0o755);
     chmodSync(config, 0o644);
     const place = { resolv: `search dead.example\n${PATIENT}`, name: 'client' };
@@ -181,7 +185,17 @@ test('V1: the own name of a host, whose name servers are dead', () =>
     const asked = names.asked.length;
     await until(() => names.asked.slice(asked).includes('A client.dead.example'));
     child.kill('SIGTERM');
-    assert.equal((await done).status, 1);
+    const { status, stderr } = await done;
+    assert.deepEqual([status, stderr], [1, 'sendmail: ended by SIGTERM\n']);
+    const logged = readFileSync(log, 'utf8');
+    assert.match(logged, /not sent: ended by SIGTERM\n$/);
+    const showing = startAt(place, [COMMAND, '-C', config, '-bt', 'b@example.org']);
+    const before = names.asked.length;
+    await until(() => names.asked.slice(before).includes('A client.dead.example'));
+    showing.child.kill('SIGINT');
+    const shown = await showing.done;
+    assert.deepEqual([shown.status, shown.stderr], [1, 'sendmail: ended by SIGINT\n']);
+    assert.equal(readFileSync(log, 'utf8'), logged, 'there was nothing to send');
   }));
 
 const FOUND: readonly (readonly [string, string, Place])[] = [

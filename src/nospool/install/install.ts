@@ -306,10 +306,10 @@ function removeCopies(base: string, scripts: readonly string[]): string | null {
   }
 }
 
-/** True if env on the system below `base` takes -S, as that of GNU does. */
+/** True if env on the system below `base` takes -S with options in it, as that of GNU does. */
 async function hasSplit(base: string): Promise<boolean> {
   const own = path.join(base, 'usr/bin/env');
-  const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', 'A=1 /bin/sh', '-c', 'exit 7'], '');
+  const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', '-u A B=1 /bin/sh', '-c', 'exit 7'], '');
   return status === 7;
 }
 

@@ -14,7 +14,7 @@ export interface Wrapping {
   readonly isBun: boolean;
   /** The program of memory-test.ts; null = there is none for this machine. */
   readonly memoryTest: string | null;
-  /** True if /usr/bin/env takes -S. */
+  /** True if /usr/bin/env takes -S with options in it. */
   readonly hasSplit: boolean;
   /** True for the script that is a file of a package, which has Bun inside where Bun runs it. */
   readonly isPackaged?: boolean;
@@ -102,13 +102,14 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
 
 /**
  * A shell in a folder that was removed complains on standard error before it reads its script. With this PWD it does not
- * ask where it is.
+ * ask where it is. Where /bin/sh is bash, it takes options from SHELLOPTS: a caller who exports that after `set -u` or `set -x` would end
+ * the script or have it traced on standard error.
  */
-const SPLIT = '#!/usr/bin/env -S PWD=/proc/self/cwd /bin/sh';
+const SPLIT = '#!/usr/bin/env -S -u SHELLOPTS PWD=/proc/self/cwd /bin/sh';
 
 /** Node 20 dies of a locale whose language has more than eleven letters, or that is very long, before our first line runs. */
 const LOCALE = `for name in LC_ALL LC_MESSAGES LANG; do
-  eval "value=\\$$name"
+  eval "value=\\\${$name-}"
   language=\${value%%[_.@-]*}
   [ \${#value} -le 100 ] && [ \${#language} -le 11 ] || unset $name
 done`;

@@ -30,9 +30,7 @@ export const HUNG_UP: Ended = { end: 'failed', detail: 'the terminal was closed 
  * interrupt has to wait for the next line nor another process finds its terminal in non-blocking mode.
  */
 export function openTerminalInput(fd: number): Source {
-  const source = IS_BUN
-    ? openSequential(fd)
-    : readAhead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options), false);
+  const source = IS_BUN ? openSequential(fd) : readAhead((options) => new (process.getBuiltinModule('node:tty').ReadStream)(fd, options));
   return {
     close: () => source.close(),
     async read() {

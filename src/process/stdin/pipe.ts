@@ -6,7 +6,7 @@ import { IS_BUN, type ReadAhead, readAhead, readAheadInThreads } from './read-ah
 /** Opens a pipe in the way of the runtime. */
 export function openPipe(fd: number): ReadAhead {
   if (IS_BUN) return readAheadInThreads(fd);
-  return readAhead((options) => new (process.getBuiltinModule('node:net').Socket)({ ...options, fd }));
+  return readAhead((options) => new (process.getBuiltinModule('node:net').Socket)({ ...options, fd }), fd);
 }
 
 /** Opens a socket; `inetdPort` as in Stdin. */
@@ -18,7 +18,7 @@ export function openSocket(fd: number): Source & { readonly inetdPort: number | 
     const opened = new (process.getBuiltinModule('node:net').Socket)({ ...options, fd });
     port = opened.localPort;
     return opened;
-  });
+  }, fd);
   start();
   // A socket that Node cannot open (a datagram socket) may still be one of the internet.
   return { ...source, inetdPort: port ?? findPort(fd) };

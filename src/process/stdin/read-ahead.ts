@@ -3,7 +3,7 @@
  * with descriptor 0 is the reason for the two ways: in Node a read of a pipe that waits in the thread pool holds up the end
  * of the process until the producer writes; in Bun a socket on a pipe gives nothing. Knows no kind of descriptor.
  */
-import { read as readDescriptor } from 'node:fs';
+import { read as readDescriptor, readSync } from 'node:fs';
 import type { ConnectOpts, Socket, SocketConstructorOpts } from 'node:net';
 import { CLEAN, type Ended, type Input, type Source } from '../../message/source.ts';
 import { endOf } from './read-error.ts';
@@ -111,18 +111,23 @@ function makeInbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
   };
 }
 
-/** Reads a descriptor that the event loop waits for. `open` is called at the first read, or by `start`. */
+/**
+ * Reads a descriptor that the event loop waits for. `open` is called at the first read, or by `start`. `fd`: that descriptor, if its
+ * end is to be believed only when the system has told it; what is read of it is then read ahead, too.
+ */
 export function readAhead(
   open: (options: SocketConstructorOpts & ConnectOpts) => Socket,
-  isAhead = true,
+  fd: number | null = null,
 ): ReadAhead & { readonly start: () => void } {
   let opened: Socket | null = null;
   let isClosed = false;
+  let isHungUp = false;
   const { source, room, arrive, end } = makeInbox(
-    isAhead,
+    fd !== null,
     () => {
       if (opened === null && !isClosed) start();
-      opened?.resume();
+      if (isHungUp) readToEnd();
+      else opened?.resume();
     },
     () => {
       isClosed = true;
@@ -136,8 +141,26 @@ export function readAhead(
       end(endOf(error));
       return;
     }
-    opened.on('end', () => end(CLEAN));
+    opened.on('end', () => {
+      isHungUp = true;
+      readToEnd();
+    });
     opened.on('error', (error) => end(endOf(error)));
+  }
+  /**
+   * Reads what is left. Where the writer has hung up, libuv up to 1.51 takes a read that gave less than there was room for to be the last:
+   * but an error may follow, or more, where the system keeps each write apart (pipe(2): O_DIRECT).
+   */
+  function readToEnd(): void {
+    try {
+      let count: number;
+      do count = fd === null ? 0 : readSync(fd, room());
+      while (count > 0 && arrive(count));
+      if (count === 0) end(CLEAN);
+    } catch (error) {
+      // A named pipe has a writer again, but it had ended.
+      end((error as NodeJS.ErrnoException).code === 'EAGAIN' ? CLEAN : endOf(error));
+    }
   }
   return { ...source, start };
 }

@@ -110,8 +110,14 @@ function makeSmartHost(): ReturnType<typeof createServer> {
   });
 }
 
+/** A run of the command. `config` is named by the environment, because a file that -C names opens no log unless root owns it. */
+interface Call {
+  readonly config: string;
+  readonly words: readonly string[];
+}
+
 /** Messages as most callers send them: from a pipe, and from a file with `-t`, an alias and a log. */
-function writeCalls(folder: string, host: string): { readonly letter: string; readonly calls: readonly (readonly string[])[] } {
+function writeCalls(folder: string, host: string): { readonly letter: string; readonly calls: readonly Call[] } {
   const write = (name: string, text: string): string => {
     fs.writeFileSync(path.join(folder, name), text, { mode: 0o600 });
     return path.join(folder, name);
@@ -123,8 +129,8 @@ function writeCalls(folder: string, host: string): { readonly letter: string; re
   return {
     letter: write('letter', 'From: Cron <root>\nTo: root\nSubject: x\n\nhello\n'),
     calls: [
-      ['-C', plain, '-i', '-f', 'a@example.org', 'b@example.org'],
-      ['-C', whole, '-t', '-i'],
+      { config: plain, words: ['-i', '-f', 'a@example.org', 'b@example.org'] },
+      { config: whole, words: ['-t', '-i'] },
     ],
   };
 }
@@ -140,6 +146,9 @@ function compileForNode(): void {
   process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   const keep = (status: number): void => {
     if (status !== 0) return;
+    // The program would report an error here, and log it, as one of a message.
+    process.removeAllListeners('uncaughtException');
+    process.exitCode = 1;
     // Parts that no message needed, TLS and credentials among them, are compiled whole.
     setFlagsFromString('--no-lazy');
     for (const name of program.parts.keys()) if (!scripts.has(name) && !LEFT_OUT.includes(name)) make(name, () => partText(name));
@@ -152,15 +161,19 @@ function compileForNode(): void {
     openToAll(`${place}.new`);
     fs.rmSync(place, { recursive: true, force: true });
     fs.renameSync(`${place}.new`, place);
+    process.exitCode = 0;
   };
   const send = (host: string): void => {
     const { letter, calls } = writeCalls(folder, host);
     const seen = withoutConfiguration();
+    // They would be put over what the file says, the smart host included.
+    for (const name of Object.keys(process.env)) if (name.startsWith('NOSPOOL_')) delete process.env[name];
     const { exit } = process;
     // All messages go out of this one process, because V8 keeps the code that a process has run. The program ends the process behind each
     // message, so `process.exit` begins with the next one; behind the last, or the first that fails, it ends the process, and then
     // what has run is kept, the end included. A later message that fails costs no more than what it would have run.
-    const run = ([words, ...others]: readonly (readonly string[])[], sent = 0): void => {
+    const run = ([call, ...others]: readonly Call[], sent = 0): void => {
+      const { config, words } = call as Call;
       process.exit = (() => {
         process.exit = exit;
         if (others.length === 0 || process.exitCode !== 0) exit.call(process.on('exit', keep), sent > 0 ? 0 : process.exitCode);
@@ -168,7 +181,8 @@ function compileForNode(): void {
         fs.openSync(letter, 'r');
         run(others, sent + 1);
       }) as typeof exit;
-      process.argv.splice(2, process.argv.length, ...(words as readonly string[]));
+      process.argv.splice(2, process.argv.length, ...words);
+      process.env.NOSPOOL_CONFIG = config;
       offerParts(__dirname, program, make, (id) => (/^(node:)?fs$/.test(id) ? seen : require(id)))('main');
     };
     run(calls);
