@@ -29,7 +29,7 @@ const failureOf = (outcome: Outcome): Failure => {
 };
 const urlOf = ({ port }: { readonly port: number }): string => `smtp://127.0.0.1:${port}`;
 
-/* ---- undefined ---- */
+/* ---- keys ---- */
 
 test('a key of auth that is undefined is not given', () =>
   within(20_000, async () => {
@@ -49,8 +49,6 @@ test('a key of auth that is undefined is not given', () =>
     assert.equal(code, 'auth-mechanism', 'a token goes by no mechanism for passwords');
     await host.close();
   }));
-
-/* ---- what is changed afterwards ---- */
 
 test('a key that a program has given to all objects is no option of its own', () =>
   within(20_000, async () => {
@@ -75,6 +73,8 @@ test('a key that a program has given to all objects is no option of its own', ()
     }
     await host.close();
   }));
+
+/* ---- what is changed afterwards ---- */
 
 test('options and servers count as they were when they were given', () =>
   within(20_000, async () => {
