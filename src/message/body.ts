@@ -104,7 +104,7 @@ export async function takeBody(first: Uint8Array, source: Source, options: BodyO
 
 const CHANGED: Ended = {
   end: 'failed',
-  detail: 'the file on standard input changed between two attempts to send it; send it again when nothing writes to it',
+  detail: 'the file changed between two attempts to send it; send it again when nothing writes to it',
 };
 /** The answer to a read that still waited when its opening was closed or followed by another. */
 const SUPERSEDED: Ended = { end: 'failed', detail: 'bug: the body was opened again' };

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import { probeAll } from '../../src/nospool/check/check.ts';
 import { findInPlace, printInPlace, SENDMAIL } from '../../src/nospool/check/in-place.ts';
-import { findExpiring, printExpiring, printHostCheck } from '../../src/nospool/check/print-check.ts';
+import { findExpiring, hostJson, printExpiring, printHostCheck } from '../../src/nospool/check/print-check.ts';
 import type { Probe } from '../../src/nospool/check/probe.ts';
 import { VERSION } from '../../src/process/version.ts';
 import { DEFAULT_TLS, printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
@@ -268,6 +268,8 @@ const VALIDITY: readonly (readonly [number, number, string, string])[] = [
   [-60, 0, 'valid until 2026-06-15: ONLY 0 DAYS', 'the last moment'],
   [-60, -1, 'EXPIRED on 2026-06-14', 'over'],
   [1, 90, 'NOT VALID before 2026-06-16', 'not yet'],
+  [Number.NaN, 30, 'valid until 2026-07-15 (30 days)', 'its begin cannot be read'],
+  [-60, Number.NaN, 'valid until (unknown)', 'its end cannot be read'],
 ];
 for (const [from, until, text, why] of VALIDITY)
   test(`a certificate: ${why}`, () => {
@@ -280,6 +282,14 @@ for (const [from, until, text, why] of VALIDITY)
     assert.ok(printed.includes('     time          connected after 12 ms, ready after 34 ms\n'), printed);
     fits(printed);
   });
+
+test('a time of a certificate that cannot be read is null in JSON, and is no end that comes soon', () => {
+  const names = [{ name: 'mail.example.org', port: 587, problem: null, probes: [probed(-60, Number.NaN)] }];
+  const checked = { host: HOST, router: '', problem: null, names, usable: true };
+  const facts = JSON.stringify(hostJson(checked));
+  assert.ok(facts.includes('"not_before":"2026-04-16T12:00:00.000Z","not_after":null'), facts);
+  assert.deepEqual(findExpiring([checked], NOW, 1000), []);
+});
 
 /* ---- certificates that end soon ---- */
 

@@ -1,7 +1,7 @@
 /** Loopback: `nospool sink` needs --anywhere for every other address, and every configuration writes the mode of TLS. */
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -82,6 +82,24 @@ test('after a refused recipient nobody has the message, and every reason is prin
     assert.match(run.stderr, /^nospool: \[127\.0\.0\.1\]:\d+: RCPT TO:<carol@example\.org>: 550 .*\nnospool: nobody has the message\n$/);
     assert.ok(!sink.told.some(({ event }) => event === 'message'));
     assert.match(readFileSync(log, 'utf8'), / Failed: nobody has the message\n$/);
+  }));
+
+test('a file that is cut short while it is sent is not delivered, and is not called standard input', () =>
+  within(20_000, async () => {
+    const sink = await sinkWith({ delay: 100 });
+    const { config, folder } = configured(`smarthosts = ["submission://127.0.0.1:${sink.port}"]`);
+    const file = messageIn(folder, `${MESSAGE}${'x'.repeat(75)}\n`.repeat(40_000));
+    const running = nospool('send', '--config', config, file);
+    while (!sink.verbs().includes('MAIL')) await new Promise((resolve) => setTimeout(resolve, 10));
+    truncateSync(file, 1_000_000);
+    const run = await running;
+    await sink.close();
+    assert.equal(run.status, 1);
+    assert.match(
+      run.stderr,
+      /: the file became shorter while it was read, or another program read from it\nnospool: nobody has the message\n$/,
+    );
+    assert.ok(!sink.told.some(({ event }) => event === 'message'));
   }));
 
 // arguments before --config, standard error, why

@@ -132,6 +132,8 @@ function validity({ notBefore, notAfter }: TlsSeen['chain'][number], now: Date, 
   const day = (time: number) => new Date(time).toISOString().slice(0, 10);
   const days = daysUntil(notAfter, now);
   if (now.getTime() < notBefore) return `NOT VALID before ${day(notBefore)}`;
+  // A time in a form that RFC 5280 does not have; who pins such a certificate sends all the same.
+  if (Number.isNaN(days)) return 'valid until (unknown)';
   if (days < 0) return `EXPIRED on ${day(notAfter)}`;
   return `valid until ${day(notAfter)}${days < soon ? `: ONLY ${days} DAYS` : ` (${days} days)`}`;
 }
@@ -195,7 +197,7 @@ export function hostJson({ host, router, problem, names, usable }: HostCheck): R
 
 function probeJson({ endpoint, tls, ...said }: Probe): Readonly<Record<string, unknown>> {
   const { usable, problems, connected, opened, greeting, extensions, auth } = said;
-  const time = (milliseconds: number) => new Date(milliseconds).toISOString();
+  const time = (milliseconds: number) => (Number.isNaN(milliseconds) ? null : new Date(milliseconds).toISOString());
   const certificates = tls?.chain.map(({ subject, issuer, names, notBefore, notAfter, fingerprint, keyFingerprint }) => ({
     subject,
     issuer,

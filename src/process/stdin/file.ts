@@ -23,11 +23,11 @@ const LEAST_ROOM = 4096;
 
 const SHRUNK: Ended = {
   end: 'failed',
-  detail: 'the file on standard input became shorter while it was read, or another program read from it',
+  detail: 'the file became shorter while it was read, or another program read from it',
 };
 const WRITTEN: Ended = {
   end: 'failed',
-  detail: 'the file on standard input was written to between two attempts to send it; send it again when nothing writes to it',
+  detail: 'the file was written to between two attempts to send it; send it again when nothing writes to it',
 };
 
 /**
