@@ -109,10 +109,12 @@ class NodeWire implements Wire {
   }
 
   destroy(breaks?: boolean): void {
+    // TLS is broken below: an end that nobody announced is no failure to some (Go), between two of its records.
+    if (breaks) this.#base?.destroy(true);
     try {
       if (breaks) (this.#stream as Socket).resetAndDestroy();
     } catch {
-      // Only TCP can. An end of TLS that nobody announced is a failure already.
+      // Only TCP can.
     }
     this.#stream.destroy();
     this.#base?.destroy();
