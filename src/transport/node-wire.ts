@@ -109,10 +109,9 @@ class NodeWire implements Wire {
   }
 
   destroy(breaks?: boolean): void {
-    // TLS is broken below: an end that nobody announced is no failure to some (Go), between two of its records.
-    if (breaks) this.#base?.destroy(true);
     try {
-      if (breaks) (this.#stream as Socket).resetAndDestroy();
+      // An end of TLS that nobody announced is no failure to some (Go), between two of its records.
+      if (breaks) this.#base ? this.#base.destroy(breaks) : (this.#stream as Socket).resetAndDestroy();
     } catch {
       // Only TCP can.
     }
