@@ -312,7 +312,8 @@ class HostSession implements OpenSession {
         this.#login = { mechanism, offered };
       }),
       transactions,
-      framing,
+      // Where a reset does not reach the server, some (go-smtp) take a last block that is cut for whole.
+      framing: dial || typeof endpoint.family === 'number' ? framing : 'data',
       partial,
       ignoreExtensions: host.ignoreExtensions ?? NO_EXTENSIONS,
     };

@@ -110,9 +110,10 @@ class NodeWire implements Wire {
 
   destroy(breaks?: boolean): void {
     try {
-      if (breaks) (this.#stream as Socket).resetAndDestroy();
+      // An end of TLS that nobody announced is no failure to some (Go), between two of its records.
+      if (breaks) this.#base ? this.#base.destroy(breaks) : (this.#stream as Socket).resetAndDestroy();
     } catch {
-      // Only TCP can. An end of TLS that nobody announced is a failure already.
+      // Only TCP can.
     }
     this.#stream.destroy();
     this.#base?.destroy();

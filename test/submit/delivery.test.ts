@@ -480,7 +480,7 @@ test('hosts of MX records are tried in their order, and a null MX names itself',
 test('a smart host may be a unix socket', () =>
   within(20_000, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nospool-unix-'));
-    const server = await startHost({ path: join(folder, 'socket') });
+    const server = await startHost({ path: join(folder, 'socket'), ...CHUNKING });
     const at = (path: string) => hostAt(0, { scheme: 'unix', host: path });
     const outcome = await deliver(
       { hosts: [at(join(folder, 'none')), at(server.path)], transaction: transactionTo(2), content: contentOf() },
@@ -490,6 +490,8 @@ test('a smart host may be a unix socket', () =>
     assert.deepEqual(outcome.kind === 'accepted' && outcome.attempts.map(({ failure }) => failure.kind === 'connect' && failure.detail), [
       'no such socket',
     ]);
+    const heard = server.sessions.flat();
+    assert.ok(heard.includes('DATA') && !heard.some((line) => line.startsWith('BDAT')), 'a socket that cannot be reset gets no blocks');
     await server.stop();
     rmSync(folder, { recursive: true });
   }));

@@ -494,7 +494,7 @@ for (const [scheme, startProxy] of [
         [false, true],
         [true, false],
       ] as const) {
-        const server = await startHost({ tls: tlsWorld().certificate, secure: implicit, offers: ['STARTTLS'] });
+        const server = await startHost({ tls: tlsWorld().certificate, secure: implicit, offers: ['STARTTLS', 'CHUNKING'] });
         const place = `smart.example:${server.port}`;
         const secret = { from: 'literal', value: 'of the proxy' } as const;
         const front = await startProxy({ user: 'tim', password: 'of the proxy', places: { [place]: server.port }, together });
@@ -515,6 +515,7 @@ for (const [scheme, startProxy] of [
         const { outcome, text } = await send([host], { observer });
         await Promise.all([server.stop(), front.stop()]);
         assert.ok(outcome.kind === 'accepted', text);
+        assert.ok(server.sessions.flat().includes('DATA'), 'a reset would end at the proxy, so there are no blocks');
         assert.ok(front.asked.some((line) => line.includes(`CONNECT ${place}`)));
         assert.deepEqual(dialed, ['dialing smart.example', 'connected smart.example']);
         assert.deepEqual(own(lines).slice(0, 3), [
