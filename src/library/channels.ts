@@ -65,6 +65,9 @@ export type CallContexts = Map<number, AsyncResource>;
 /** The context of a call that gives a message; undefined where nobody listens. */
 export const callContext = (): AsyncResource | undefined => (isHeard(CHANNELS.transaction) ? new AsyncResource('nospool.send') : undefined);
 
+const inContext = <Result>(context: AsyncResource | undefined, work: () => Result): Result =>
+  context === undefined ? work() : context.runInAsyncScope(work);
+
 /** The observer of one session, which is about to connect; {} where nobody listens. */
 export function channelObserver(session: number, server: string, contexts: CallContexts): Observer {
   if (!Object.values(CHANNELS).some(isHeard)) return {};
@@ -84,18 +87,17 @@ export function channelObserver(session: number, server: string, contexts: CallC
     began(message) {
       // A message that waits begins before the session has told that it is open.
       auth?.();
-      const start = () => begin('transaction', { session, server, message });
-      messages.set(message, contexts.get(message)?.runInAsyncScope(start) ?? start());
+      messages.set(
+        message,
+        inContext(contexts.get(message), () => begin('transaction', { session, server, message })),
+      );
     },
     settled(outcome, message) {
       const failure = outcome.kind === 'failed' ? outcome.failure : undefined;
       if (failure?.at === 'handshake') tls?.(failure);
       if (failure?.at === 'auth') auth?.(failure);
       if (message === null) return;
-      const end = () => messages.get(message)?.(failure);
-      const context = contexts.get(message);
-      if (context === undefined) end();
-      else context.runInAsyncScope(end);
+      inContext(contexts.get(message), () => messages.get(message)?.(failure));
       messages.delete(message);
     },
   };

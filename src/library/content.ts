@@ -13,8 +13,8 @@ import { treatEightBit } from '../submit/seven-bits.ts';
 import { abortReason, reasonOf } from '../transport/abort.ts';
 import { turn, untilRead } from '../transport/clock.ts';
 import type { EightBitTreatment } from '../transport/driver.ts';
+import { octetsOf, tagOf } from '../transport/realm.ts';
 import { type Failed, failedHere, type Outcome } from './outcome.ts';
-import { octetsOf, tagOf } from './realm.ts';
 
 /** Octets, or text that goes out in UTF-8. */
 export type Octets = Uint8Array | ArrayBuffer | string;

@@ -1,5 +1,5 @@
 /** Makes the transaction of an envelope that a program gives; every address is checked, and none is header text. Knows no server. */
-import type { Notify, Recipient, Transaction } from '../smtp/client/print.ts';
+import { isEnvid, type Notify, type Recipient, type Transaction } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { parseMailbox, parseReversePath, type ReversePath } from '../smtp/path.ts';
 import { isAscii, printable, utf8 } from '../smtp/text.ts';
@@ -175,8 +175,7 @@ const isInteger = (value: unknown, least: number, most = Number.MAX_SAFE_INTEGER
 function extraFault(envelope: Envelope): string | null {
   const { binary, smtputf8, requireTls, envid, priority, deliverBy, hold, solicit, submitter } = envelope;
   for (const [key, flag] of Object.entries({ binary, smtputf8, requireTls })) if (!isFlag(flag)) return `${key} is true or false`;
-  // RFC 3461 §4.4
-  if (envid !== undefined && !(typeof envid === 'string' && /^[ -~]{1,100}$/.test(envid)))
+  if (envid !== undefined && !(typeof envid === 'string' && isEnvid(envid)))
     return 'envid is a text of 1 to 100 printable characters of ASCII';
   if (priority !== undefined && !isInteger(priority, -9, 9)) return 'priority is a whole number from -9 to 9';
   if (submitter !== undefined && typeof submitter !== 'string') return 'submitter is an address, or "" for nobody';

@@ -1,6 +1,8 @@
 /** The options of a call: defaults filled in, and everything impossible told in a sentence. Knows no server. */
+
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Timeouts } from '../submit/settings.ts';
+import { tagOf } from '../transport/realm.ts';
 import { unknownKey, unlessThrown } from './server.ts';
 
 /** One line of a conversation; secrets are masked. */
@@ -179,7 +181,7 @@ const countFault = (key: string, value: unknown): string | null =>
 
 /** True for a signal of any realm or polyfill. What merely looks like one may throw when it is heard, where nobody could catch that. */
 export const isSignal = (value: unknown): value is AbortSignal =>
-  Object.prototype.toString.call(value) === '[object AbortSignal]' &&
+  tagOf(value) === '[object AbortSignal]' &&
   typeof (value as AbortSignal).aborted === 'boolean' &&
   typeof (value as AbortSignal).addEventListener === 'function' &&
   typeof (value as AbortSignal).removeEventListener === 'function';

@@ -14,8 +14,8 @@ import { MECHANISMS } from '../smtp/sasl/mechanisms.ts';
 import type { Mechanism } from '../smtp/sasl/sasl.ts';
 import type { Dial } from '../submit/session.ts';
 import { reasonOf } from '../transport/abort.ts';
+import { isArrayBuffer, isUrl, octetsOf } from '../transport/realm.ts';
 import type { TlsMaterial } from '../transport/tls/tls.ts';
-import { isArrayBuffer, isUrl, octetsOf } from './realm.ts';
 
 /** A server to send to. A string is its URL. */
 export interface Server {
@@ -299,7 +299,7 @@ function parseLink({
 /* ---- TLS ---- */
 
 const isPem = (value: unknown): boolean => typeof value === 'string' || (octetsOf(value) !== null && !isArrayBuffer(value));
-const ownPem = <Pem extends string | Uint8Array>(pem: Pem): string | Uint8Array => octetsOf(pem) ?? (pem as string);
+const ownPem = (pem: string | Uint8Array): string | Uint8Array => octetsOf(pem) ?? pem;
 
 /** Says which option of TLS is of the wrong kind. */
 function tlsFault({ ca, caFile, fingerprint, serverName, certificate, key, ciphers }: TlsOptions): string | null {

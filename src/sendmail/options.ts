@@ -2,7 +2,9 @@
  * One table of every option that Sendmail 8, Postfix 3, Exim 4 or the LSB knows, and what each changes in an invocation. The
  * parser (`arguments.ts`), `--help`, the manual page and the tests read this table. Knows no configuration and no message.
  */
+
 import { parseSender } from '../message/mailboxes.ts';
+import { isEnvid } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { ReversePath } from '../smtp/path.ts';
 
@@ -151,8 +153,8 @@ function setReversePath(text: string): Change {
   return parsed({ reversePath: path.ok ? path : unparsed(`-f "${text}": ${path.detail}`) });
 }
 
-/** What no server may be given is ignored, as in Postfix. RFC 3461 §4.4 */
-const setEnvid = (text: string): Change => parsed({ envid: /^[ -~]{1,100}$/.test(text) ? text : null });
+/** What no server may be given is ignored, as in Postfix. */
+const setEnvid = (text: string): Change => parsed({ envid: isEnvid(text) ? text : null });
 
 function setNotify(text: string): Change {
   const words = text

@@ -3,6 +3,7 @@
  * messages, and the runtime takes that many listeners for a leak. Also puts the reason of a signal, or what was thrown, into words.
  * Knows not what is ended.
  */
+import { isError } from './realm.ts';
 
 /**
  * What this program asks of a signal. Every AbortSignal is one; not every one is an AbortSignal, so that the compiler keeps them from the
@@ -98,10 +99,6 @@ function onAbort(this: EndSignal): void {
 
 /** The reason of a signal that has come, in words. */
 export const abortReason = ({ reason }: EndSignal): string => reasonOf(reason) || 'the attempt was ended';
-
-/** Also one of another realm, as those of the runtime are where a runner of tests has a realm of its own. */
-export const isError = (value: unknown): value is Error =>
-  value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
 
 /** What somebody threw or gave as a reason, in words. Some values cannot even be made text. */
 export function reasonOf(thrown: unknown): string {

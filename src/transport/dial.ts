@@ -2,9 +2,10 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { printable, utf8 } from '../smtp/text.ts';
-import { abortReason, type EndSignal, isError, printThrown, whenAborted } from './abort.ts';
+import { abortReason, type EndSignal, printThrown, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { nodeWire } from './node-wire.ts';
+import { isError } from './realm.ts';
 import { explainConnectError } from './socket-error.ts';
 import { type Reached, type Unreached, unreached, type Wire } from './wire.ts';
 

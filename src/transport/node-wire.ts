@@ -5,10 +5,11 @@
  */
 import type { ConnectOpts, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isError, printThrown } from './abort.ts';
+import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
 import { Hearing } from './hearing.ts';
 import type { Endpoint } from './lookup/target.ts';
+import { isError } from './realm.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from './socket-error.ts';
 import {
   CLOSED,
@@ -111,7 +112,8 @@ class NodeWire implements Wire {
   destroy(breaks?: boolean): void {
     try {
       // An end of TLS that nobody announced is no failure to some (Go), between two of its records.
-      if (breaks) this.#base ? this.#base.destroy(breaks) : (this.#stream as Socket).resetAndDestroy();
+      if (breaks && this.#base) this.#base.destroy(breaks);
+      else if (breaks) (this.#stream as Socket).resetAndDestroy();
     } catch {
       // Only TCP can.
     }

@@ -6,9 +6,9 @@ import type { KeyLike, SignKeyObjectInput, SignPrivateKeyInput } from 'node:cryp
 import type { ConnectionOptions } from 'node:tls';
 import { isLmtp } from '../../router/smarthost.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
+import { isUrl, octetsOf } from '../../transport/realm.ts';
 import type { PoolOptions } from '../limits.ts';
 import { type Options, parseOptions } from '../options.ts';
-import { isUrl, octetsOf } from '../realm.ts';
 import { type Auth, parseServer, type Resolver, type Server, type TlsOptions, unknownKey } from '../server.ts';
 import type { Dsn, GetSocket, LoggerLike } from './mail.ts';
 import { AUTH_OPTIONS, OPTIONS, refusedOption, supported, TLS_OPTIONS } from './table.ts';

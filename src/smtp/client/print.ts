@@ -79,6 +79,9 @@ export function xtext(text: string): string {
 const asksDsn = ({ ret, envid, recipients }: Transaction): boolean =>
   ret !== undefined || envid !== undefined || recipients.some(({ notify }) => notify !== undefined);
 
+/** May this be an ENVID? RFC 3461 §4.4 */
+export const isEnvid = (text: string): boolean => /^[ -~]{1,100}$/.test(text);
+
 /** True when the caller asks for DSN parameters and they are left out because the server does not offer them. */
 export const dropsDsn = (transaction: Transaction, extensions: Extensions): boolean => asksDsn(transaction) && !offers(extensions, 'DSN');
 

@@ -156,6 +156,18 @@ const TRANSACTION = `
   ? recipient <c@d.example>
   S: 250 recipient accepted
 `;
+/** Over LMTP, with CHUNKING: a transaction whose first recipient is refused. */
+const NOBODY_YET = `
+  C: LHLO x
+  S: 250-here greets x
+  S: 250 CHUNKING
+  C: MAIL FROM:<a@b.example>
+  ? sender <a@b.example>
+  S: 250 sender accepted
+  C: RCPT TO:<550@d.example>
+  ? recipient <550@d.example>
+  S: 550 said 550
+`;
 const CONTENT = `
   C: DATA
   ? data
@@ -695,15 +707,7 @@ scenario(
   { protocol: 'lmtp', extensions: ['CHUNKING'] },
   `
   S: 220 here LMTP nospool
-  C: LHLO x
-  S: 250-here greets x
-  S: 250 CHUNKING
-  C: MAIL FROM:<a@b.example>
-  ? sender <a@b.example>
-  S: 250 sender accepted
-  C: RCPT TO:<550@d.example>
-  ? recipient <550@d.example>
-  S: 550 said 550
+  ${NOBODY_YET}
   C: BDAT 1
   # a
   S: 503 no recipient is known: say RCPT first
@@ -724,15 +728,7 @@ scenario(
   S: 500 this is LMTP: say LHLO
   C: MAIL FROM:<a@b.example>
   S: 503 say LHLO first
-  C: LHLO x
-  S: 250-here greets x
-  S: 250 CHUNKING
-  C: MAIL FROM:<a@b.example>
-  ? sender <a@b.example>
-  S: 250 sender accepted
-  C: RCPT TO:<550@d.example>
-  ? recipient <550@d.example>
-  S: 550 said 550
+  ${NOBODY_YET}
   C: DATA
   S: 503 no recipient is known: say RCPT first
   C: RCPT TO:<c@d.example>

@@ -1,7 +1,11 @@
-/** Values of another realm (node:vm, and runners of tests with a DOM) are as good as our own, though no `instanceof` knows them. */
+/**
+ * Knows values of another realm, though no `instanceof` does: those of node:vm, and in runners of tests that have a realm of their own
+ * those of the runtime. They are as good as our own.
+ */
 
 export const tagOf = (value: unknown): string => Object.prototype.toString.call(value);
 
+export const isError = (value: unknown): value is Error => value instanceof Error || tagOf(value) === '[object Error]';
 export const isArrayBuffer = (value: unknown): value is ArrayBuffer => tagOf(value) === '[object ArrayBuffer]';
 export const isUrl = (value: unknown): value is URL => tagOf(value) === '[object URL]';
 
