@@ -23,7 +23,7 @@ import { suite } from 'uvu';
 import { CLEAN, type Ended, type Source } from '../../src/message/source.ts';
 import { drain } from '../../src/process/stdin/drain.ts';
 import { openStdin } from '../../src/process/stdin/open.ts';
-import { readAhead } from '../../src/process/stdin/read-ahead.ts';
+import { readAhead, readAheadInThreads } from '../../src/process/stdin/read-ahead.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/stdin');
@@ -521,6 +521,25 @@ test('a file is not drained, because no one writes to it', () =>
     assert.ok((await input.read()) instanceof Uint8Array, 'nothing was read');
     end();
   }));
+
+test('what threads read never lies in memory of the reader, who writes for a moment behind the octets he works on', async () => {
+  const octets = randomBytes(1 << 20);
+  const file = path.join(folder, 'read-by-threads');
+  writeFileSync(file, octets);
+  const fd = openSync(file, 'r');
+  const source = readAheadInThreads(fd);
+  const named = new Uint8Array(1 << 20);
+  source.useMemory(named);
+  const hash = createHash('sha1');
+  let got = await source.read();
+  for (; got instanceof Uint8Array; got = await source.read()) {
+    assert.ok(got.buffer !== named.buffer);
+    hash.update(got);
+  }
+  assert.deepEqual(got, CLEAN);
+  assert.equal(hash.digest('hex'), createHash('sha1').update(octets).digest('hex'));
+  closeSync(fd);
+});
 
 test.after(() => {
   // Only children of a failed test are left: each is the leader of a group of its own.

@@ -165,7 +165,10 @@ export function readAhead(
   return { ...source, start };
 }
 
-/** Reads ahead in the thread pool, for a runtime that cannot wait for a pipe otherwise; the process ends promptly there all the same. */
+/**
+ * Reads ahead in the thread pool, for a runtime that cannot wait for a pipe otherwise; the process ends promptly there all the same.
+ * Memory that is named is not used: who works on octets there writes for a moment behind them (kernel.wat), and a thread would read to there.
+ */
 export function readAheadInThreads(fd: number): ReadAhead {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const { source, room, arrive, end } = makeInbox(
@@ -182,5 +185,5 @@ export function readAheadInThreads(fd: number): ReadAhead {
       else if (arrive(count)) read();
     });
   };
-  return source;
+  return { ...source, useMemory: () => source.useMemory(Buffer.allocUnsafeSlow(READ_AHEAD)) };
 }
