@@ -20,6 +20,44 @@ test('an empty chunk between CR and LF changes nothing', () => {
   assert.deepEqual(wireOf(kernel('data'), [octets('a\r'), octets(''), octets('\n.b')]), [...octets('a\r\n..b\r\n')]);
 });
 
+/** Words as a processor reads them whose greatest octet is first (s390x), while WebAssembly's memory has the least first there, too. */
+function greatestFirst(octetsAWord: 2 | 4, words: new (...args: never[]) => object): typeof words {
+  const swap = (value: number): number => {
+    const octetsOf = Buffer.alloc(4);
+    octetsOf.writeInt32LE(value);
+    return octetsAWord === 4 ? octetsOf.readInt32BE() : octetsOf.readUInt16BE();
+  };
+  return new Proxy(words, {
+    construct: (target, args) =>
+      new Proxy(new target(...(args as never[])), {
+        get(view, key) {
+          const value = Reflect.get(view, key, view);
+          if (typeof value === 'function') return value.bind(view);
+          return typeof key === 'string' && /^\d+$/.test(key) ? swap(value as number) : value;
+        },
+      }),
+  });
+}
+
+test('a processor whose greatest octet is first', () => {
+  const everywhere = globalThis as unknown as Record<string, new (...args: never[]) => object>;
+  const [int16, uint16, int32, uint32] = [Int16Array, Uint16Array, Int32Array, Uint32Array];
+  Object.assign(everywhere, {
+    Int16Array: greatestFirst(2, int16),
+    Uint16Array: greatestFirst(2, uint16),
+    Int32Array: greatestFirst(4, int32),
+    Uint32Array: greatestFirst(4, uint32),
+  });
+  try {
+    const there = loadKernel();
+    assert.ok(there);
+    for (const input of allStrings([...ENDS, 0, 255], 4)) check(there, input, true);
+    assert.deepEqual(there.addOctets(octets('abc'), NO_OCTETS), addOctets(octets('abc'), NO_OCTETS));
+  } finally {
+    Object.assign(everywhere, { Int16Array: int16, Uint16Array: uint16, Int32Array: int32, Uint32Array: uint32 });
+  }
+});
+
 test('every string up to six octets of CR, LF, dot, letter, NUL and 8-bit', () => {
   for (const input of allStrings([...ENDS, 0, 255], 6)) check(kernel, input, input.length < 5);
 });

@@ -57,9 +57,11 @@ export function loadKernel(): Kernel | null {
     const memory = new Memory({ initial: PAGES, maximum: PAGES });
     const { encode, sum } = new Instance(new Module(Buffer.from(KERNEL, 'base64')), { '': { memory } }).exports;
     const slots = slotsOf(memory.buffer);
-    const results = new Int32Array(memory.buffer, 0, 16);
+    const results = new DataView(memory.buffer);
+    // WebAssembly's memory has the least octet first, whatever the processor has.
+    const result = (index: number): number => results.getInt32(4 * index, true);
     const makeEncoder = (framing: Framing) =>
-      framing === 'binary' ? contentEncoder(framing) : kernelEncoder(framing, slots, results, encode);
+      framing === 'binary' ? contentEncoder(framing) : kernelEncoder(framing, slots, result, encode);
     return Object.assign(makeEncoder, {
       inputBuffer: slots.input,
       addOctets(octets: Uint8Array, before: readonly [number, number]): readonly [number, number] {
@@ -67,8 +69,8 @@ export function loadKernel(): Kernel | null {
         for (let at = 0; at < octets.length; at += SLOT) {
           const part = octets.subarray(at, at + SLOT);
           sum(slots.place(part), part.length, first, second);
-          first = results[FIRST_SUM] as number;
-          second = results[SECOND_SUM] as number;
+          first = result(FIRST_SUM);
+          second = result(SECOND_SUM);
         }
         return [first, second];
       },
@@ -105,9 +107,8 @@ function slotsOf(memory: ArrayBuffer): Slots {
 /** The places in which kernel.wat leaves its results. */
 const [STATE, LINES, DOTS, FIRST, LONGEST, LAST, EIGHT_BIT, NUL, FIRST_SUM, SECOND_SUM] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] as const;
 
-function kernelEncoder(framing: Framing, slots: Slots, results: Int32Array, encode: Exports['encode']): ContentEncoder {
+function kernelEncoder(framing: Framing, slots: Slots, result: (index: number) => number, encode: Exports['encode']): ContentEncoder {
   const { output } = slots;
-  const result = (index: number): number => results[index] as number;
   const dot = framing === 'data' ? DOT : NO_DOT;
   let state = 1;
   let octetsIn = 0;
