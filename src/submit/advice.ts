@@ -139,7 +139,7 @@ function aboutRefusal({ user, secret, isToken, mechanisms }: AuthPolicy, { offer
 }
 
 /** The other kind of secret, where the server takes that one only. */
-function aboutSecret({ secret, isToken, mechanisms }: AuthPolicy, { offered }: Known): string | null {
+function aboutSecret({ secret, isToken = false, mechanisms }: AuthPolicy, { offered }: Known): string | null {
   const takes = (names: readonly string[]): boolean => names.some((name) => offered.has(name));
   if (mechanisms.length > 0) return 'auth.mechanisms says what is allowed';
   if (secret.from === 'none' || takes(FOR_TOKENS) === takes(FOR_PASSWORDS) || takes(FOR_TOKENS) === isToken) return null;

@@ -221,6 +221,14 @@ test('V7: a secret that is called a token goes by a mechanism of tokens, never b
     assert.ok(!kept.heard.some((line) => line.startsWith('AUTH')));
   }));
 
+test('a password that no mechanism can use is no reason to ask for a token', () =>
+  within(20_000, async () => {
+    // RFC 3454 §6: what begins from right to left does not end with a digit.
+    const { text } = await withAuth({ secret: { from: 'literal', value: '\u05d0-1' } }, { offers: ['AUTH SCRAM-SHA-256'] });
+    assert.match(text, /the password cannot be used with SCRAM: /);
+    assert.ok(!text.includes('tokens only'), text);
+  }));
+
 test('a password that cannot be read is a failure of ours, and no server hears of it', () =>
   within(20_000, async () => {
     const server = await startHost({ offers: ['AUTH PLAIN'] });

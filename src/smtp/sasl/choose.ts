@@ -9,7 +9,17 @@ import { cramMd5 } from './cram.ts';
 import { external } from './external.ts';
 import { FOR_PASSWORDS, FOR_TOKENS, type MechanismName } from './mechanisms.ts';
 import { oauthBearer, xoauth2 } from './oauth.ts';
-import { type Choice, type Hashes, keepInitialShort, login, type Mechanism, plain } from './sasl.ts';
+import {
+  type Cancelled,
+  type Choice,
+  type Digest,
+  type Exchange,
+  type Hashes,
+  keepInitialShort,
+  login,
+  type Mechanism,
+  plain,
+} from './sasl.ts';
 import { type Binding, type ChannelBinding, scram } from './scram.ts';
 
 /** What the client logs in with. */
@@ -74,7 +84,7 @@ export function chooseMechanism(
   const reasons: string[] = [];
   for (const name of wanted.filter((each) => offered.has(each))) {
     const made = make(name, { offered, credentials, channel, hashes });
-    if (made.ok) return parsed(keepInitialShort(made.value));
+    if (made.ok) return parsed(keepInitialShort(withoutThrowing(made.value)));
     if (!reasons.includes(made.detail)) reasons.push(made.detail);
   }
   if (reasons.length > 0) return unparsed(reasons.join('; '));
@@ -104,18 +114,20 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
     case 'SCRAM-SHA-1-PLUS': {
       const [binding] = channel.bindings;
       if (!binding) return unparsed(`${name} needs a TLS channel it can be bound to`);
-      return scram({ digest: name === 'SCRAM-SHA-1-PLUS' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
+      const digest = name === 'SCRAM-SHA-1-PLUS' ? 'sha1' : 'sha256';
+      return ifComputed(name, digest, hashes) ?? scram({ digest, user, password: secret, binding, hashes });
     }
     case 'SCRAM-SHA-256':
     case 'SCRAM-SHA-1': {
       const binding = flagWithoutBinding(offered, channel);
-      return scram({ digest: name === 'SCRAM-SHA-1' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
+      const digest = name === 'SCRAM-SHA-1' ? 'sha1' : 'sha256';
+      return ifComputed(name, digest, hashes) ?? scram({ digest, user, password: secret, binding, hashes });
     }
     case 'CRAM-MD5':
     case 'PLAIN':
     case 'LOGIN':
       if (user === '' || secret === '') return unparsed(`${name} needs a user name and a password`);
-      if (name === 'CRAM-MD5') return parsed(cramMd5(user, secret, hashes));
+      if (name === 'CRAM-MD5') return ifComputed(name, 'md5', hashes) ?? parsed(cramMd5(user, secret, hashes));
       return parsed(name === 'PLAIN' ? plain(user, secret) : login(user, secret));
     case 'OAUTHBEARER':
     case 'XOAUTH2':
@@ -128,6 +140,37 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
     default:
       return unparsed(`the mechanism ${printable(utf8(name), 40)} is not known`);
   }
+}
+
+const DIGESTS = { md5: 'MD5', sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<Digest, string>;
+
+/** Null where the platform computes the digest; else why not: one that is bound to FIPS 140 has no MD5. */
+function ifComputed(name: string, digest: Digest, hashes: Hashes): Parsed<never> | null {
+  try {
+    hashes.hmac(digest, 'key', '');
+    return null;
+  } catch {
+    return unparsed(`${name} needs ${DIGESTS[digest]}, which this system's cryptography refuses`);
+  }
+}
+
+/** What the platform's cryptography throws at a challenge (at a short salt, say, where it is bound to FIPS 140) ends the exchange and nothing else. */
+function withoutThrowing({ name, begin }: Mechanism): Mechanism {
+  const guard = <S extends Exchange | Cancelled>(step: S): S =>
+    'cancel' in step
+      ? step
+      : {
+          ...step,
+          hear(challenge: string) {
+            try {
+              return guard(step.hear(challenge));
+            } catch (thrown) {
+              const said = utf8(String((thrown as Error | null)?.message ?? thrown));
+              return { cancel: `this system's cryptography refuses it: ${printable(said, 100)}` };
+            }
+          },
+        };
+  return { name, begin: () => guard(begin()) };
 }
 
 /**

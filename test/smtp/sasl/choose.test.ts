@@ -53,6 +53,30 @@ test('the strongest that both sides have', () => {
     assert.equal(choose(offered, credentials, any, channel), expected, `${offered} (${credentials.kind})`);
 });
 
+test('what the platform does not compute is passed over (FIPS 140: MD5), and what it throws at a challenge cancels the exchange', () => {
+  const fips = {
+    ...hashes,
+    hmac(...[digest, key, text]: Parameters<typeof hashes.hmac>) {
+      if (digest === 'md5') throw new Error('error:0308010C:digital envelope routines::unsupported');
+      return hashes.hmac(digest, key, text);
+    },
+    pbkdf2(): string {
+      throw new Error('invalid salt length');
+    },
+  };
+  const name = (offered: string): string => {
+    const chosen = chooseMechanism(words(offered), password, any, tls, fips);
+    return chosen.ok ? chosen.value.name : `- ${chosen.detail}`;
+  };
+  assert.equal(name('CRAM-MD5 PLAIN'), 'PLAIN');
+  assert.equal(name('CRAM-MD5'), "- CRAM-MD5 needs MD5, which this system's cryptography refuses");
+  const chosen = chooseMechanism(words('SCRAM-SHA-256'), password, any, tls, fips);
+  assert.ok(chosen.ok);
+  const first = chosen.value.begin();
+  const nonce = /r=(.*)$/.exec(first.say ?? '')?.[1];
+  assert.deepEqual(first.hear(`r=${nonce}abc,s=c2FsdA==,i=4096`), { cancel: "this system's cryptography refuses it: invalid salt length" });
+});
+
 test('what the caller lacks is told from what the server lacks', () => {
   const lacks = (credentials: Credentials) => {
     const chosen = chooseMechanism(words(FULL), credentials, any, tls, hashes);
