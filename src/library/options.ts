@@ -108,6 +108,7 @@ export const parseOptions = (options: Options, more: readonly string[] = []): Pa
   unlessThrown('the options', () => readOptions(options, more));
 
 function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
+  if (!process.getBuiltinModule) return unparsed('this runtime is too old: nospool needs Node 20.19, 22.12 or 24, or Bun 1.4');
   if (typeof options !== 'object' || options === null)
     return unparsed(`the options are an object${more.includes('servers') ? ': { servers: ["submission://mail.example.org"] }' : ''}`);
   const unknown = unknownKey(options, [...KEYS, ...more], '');

@@ -45,5 +45,8 @@ function writeLog(text: string, load: (id: string) => unknown): void {
 }
 
 process.on('SIGUSR1', () => {});
-const reason = process.versions.bun === undefined ? checkVersion(process.versions.node) : null;
+const { bun, node } = process.versions;
+// Bun has it since 1.2.10, and the other commands came with it; 1.4 is what is tested.
+const isOldBun = bun !== undefined && !process.getBuiltinModule;
+const reason = isOldBun ? `this is Bun ${bun}, which is too old: nospool needs Bun 1.4` : bun ? null : checkVersion(node);
 if (reason !== null) refuseToStart(reason);

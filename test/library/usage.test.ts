@@ -47,6 +47,19 @@ const THROWING = new Proxy({}, { get: boom, has: boom, ownKeys: boom, getPrototy
 /** An object whose key cannot be read. */
 const trap = (key: string): object => Object.defineProperty({}, key, { enumerable: true, get: boom });
 
+/* ---- the runtime ---- */
+
+usage('a runtime that lacks what we load modules by is said to be too old', async () => {
+  const { getBuiltinModule } = process;
+  Object.assign(process, { getBuiltinModule: undefined });
+  try {
+    const sentence = usageOf(await submit(ENVELOPE, MESSAGE, { servers: SERVERS }));
+    assert.equal(sentence, 'this runtime is too old: nospool needs Node 20.19, 22.12 or 24, or Bun 1.4');
+  } finally {
+    Object.assign(process, { getBuiltinModule });
+  }
+});
+
 /* ---- envelopes ---- */
 
 const to = ['you@example.net'];

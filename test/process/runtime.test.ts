@@ -38,25 +38,27 @@ test('O1: which Node runs it is what package.json says', () => {
   assert.equal(checkVersion('18.19.1'), 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer');
 });
 
-test('O1: each command says in one line that Node is too old, before anything else is loaded', () => {
+test('O1: each command says in one line that its runtime is too old, before anything else is loaded', () => {
   const folder = scratch();
-  // The test takes away what an old Node lacks, so that the first use of it would be another error.
-  writeFileSync(
-    `${folder}/old.cjs`,
-    `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.19.1' } });
+  for (const [versions, sentence] of [
+    ["node: '18.19.1'", 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer'],
+    ["bun: '1.1.45'", 'this is Bun 1.1.45, which is too old: nospool needs Bun 1.4'],
+  ]) {
+    // The test takes away what an old runtime lacks, so that the first use of it would be another error.
+    writeFileSync(
+      `${folder}/old.cjs`,
+      `Object.defineProperty(process, 'versions', { value: { ...process.versions, ${versions} } });
 process.getBuiltinModule = undefined;
 const { Module } = module.constructor;
 const load = Module._load;
 Module._load = (id, ...rest) => { if (id.startsWith('node:')) throw new Error('no such module: ' + id); return load(id, ...rest); };`,
-  );
-  for (const command of [SENDMAIL, NOSPOOL]) {
-    const argv = ['--require', `${folder}/old.cjs`, command, '--version'];
-    const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8', env: ENVIRONMENT });
-    const name = path.basename(command).replace(/\..*/, '');
-    assert.deepEqual(
-      [status, stdout, stderr],
-      [1, '', `${name}: this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer\n`],
     );
+    for (const command of [SENDMAIL, NOSPOOL]) {
+      const argv = ['--require', `${folder}/old.cjs`, command, '--version'];
+      const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8', env: ENVIRONMENT });
+      const name = path.basename(command).replace(/\..*/, '');
+      assert.deepEqual([status, stdout, stderr], [1, '', `${name}: ${sentence}\n`]);
+    }
   }
 });
 
