@@ -2,6 +2,7 @@
 
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import type { Timeouts } from '../submit/settings.ts';
+import { isOldBun } from '../transport/platform.ts';
 import { tagOf } from '../transport/realm.ts';
 import { unknownKey, unlessThrown } from './server.ts';
 
@@ -107,8 +108,10 @@ export interface Terms extends Pick<Options, 'signal' | 'trace' | 'progress'> {
 export const parseOptions = (options: Options, more: readonly string[] = []): Parsed<Terms> =>
   unlessThrown('the options', () => readOptions(options, more));
 
+const TOO_OLD = 'this runtime is too old: nospool needs Node 20.19, 22.12 or 24, or Bun 1.4';
+
 function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
-  if (!process.getBuiltinModule) return unparsed('this runtime is too old: nospool needs Node 20.19, 22.12 or 24, or Bun 1.4');
+  if (!process.getBuiltinModule || isOldBun(process.versions.bun ?? '')) return unparsed(TOO_OLD);
   if (typeof options !== 'object' || options === null)
     return unparsed(`the options are an object${more.includes('servers') ? ': { servers: ["submission://mail.example.org"] }' : ''}`);
   const unknown = unknownKey(options, [...KEYS, ...more], '');

@@ -1,8 +1,10 @@
 /**
  * Prepares the runtime before a command loads anything else. It refuses a Node that is too old; such a Node can read that,
- * because the build writes this file for the language of 2015 and it imports nothing. And it listens for SIGUSR1, because
+ * because the build writes this file for the language of 2015 and it imports next to nothing. And it listens for SIGUSR1, because
  * Node would else open its inspector to every user of the host. Knows nothing of mail.
  */
+
+import { isOldBun } from '../transport/platform.ts';
 
 /** The first releases of 20 and 22 that will do, as package.json says it; from 24 on all do. */
 const FIRST: readonly (readonly [major: number, minor: number])[] = [
@@ -46,7 +48,6 @@ function writeLog(text: string, load: (id: string) => unknown): void {
 
 process.on('SIGUSR1', () => {});
 const { bun, node } = process.versions;
-// Bun has it since 1.2.10, and the other commands came with it; 1.4 is what is tested.
-const isOldBun = bun !== undefined && !process.getBuiltinModule;
-const reason = isOldBun ? `this is Bun ${bun}, which is too old: nospool needs Bun 1.4` : bun ? null : checkVersion(node);
+const reason =
+  bun === undefined ? checkVersion(node) : isOldBun(bun) ? `this is Bun ${bun}, which is too old: nospool needs Bun 1.4 and newer` : null;
 if (reason !== null) refuseToStart(reason);

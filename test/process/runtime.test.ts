@@ -42,7 +42,8 @@ test('O1: each command says in one line that its runtime is too old, before anyt
   const folder = scratch();
   for (const [versions, sentence] of [
     ["node: '18.19.1'", 'this is Node 18.19.1, which is too old: nospool needs Node 20.19, 22.12, or 24 and newer'],
-    ["bun: '1.1.45'", 'this is Bun 1.1.45, which is too old: nospool needs Bun 1.4'],
+    ["bun: '1.1.45'", 'this is Bun 1.1.45, which is too old: nospool needs Bun 1.4 and newer'],
+    ["bun: '1.3.14'", 'this is Bun 1.3.14, which is too old: nospool needs Bun 1.4 and newer'],
   ]) {
     // The test takes away what an old runtime lacks, so that the first use of it would be another error.
     writeFileSync(
