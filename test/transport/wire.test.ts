@@ -624,7 +624,9 @@ for (const [name, connect] of SOCKETS) {
     ],
     [{ address: 'fe80::1', family: 6, port: 1 }, undefined, { reason: 'other', detail: 'invalid argument (EINVAL)', systemCode: 'EINVAL' }],
   ];
-  for (const [endpoint, from, expected] of refusals)
+  // From 1.49 on libuv takes the first interface for an address that names none.
+  const isLeftToSystem = 'bun' in process.versions || Number(process.versions.uv?.split('.')[1]) < 49;
+  for (const [endpoint, from, expected] of isLeftToSystem ? refusals : refusals.slice(0, -1))
     test(`${name}: no connection to ${endpoint.address.split('/').at(-1)}${from ? ` from ${from}` : ''}: ${expected.detail}`, () =>
       within(10_000, async () => {
         let isBegun = false;
