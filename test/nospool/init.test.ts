@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -359,5 +359,26 @@ for (const [argv, expected, why] of IMPORTS)
     assert.equal(run.status, 1);
     assert.match(run.stderr, expected);
   });
+
+test('what is no file is neither replaced nor gets the mode of a password', async () => {
+  const folder = scratch();
+  const rc = path.join(folder, 'msmtprc');
+  writeFileSync(rc, 'host mail.example.org\ntls on\n');
+  chmodSync(folder, 0o755);
+  const link = path.join(folder, 'link');
+  symlinkSync('/dev/null', link);
+  const told = (place: string): RegExp => new RegExp(`^nospool: ${place} is not a regular file, and is not replaced\n$`, 'm');
+  for (const place of [link, folder]) {
+    const imported = await nospool('import', rc, '--output', place, '--force');
+    assert.deepEqual([imported.status, imported.stdout], [1, '']);
+    assert.match(imported.stderr, told(place));
+    const options = { smarthost: 'mail.example.org', domain: 'example.org', force: true };
+    const made = await tried({ ...options, output: place }, null);
+    assert.match(made.stderr, told(place));
+    const shared = await tried({ ...options, user: 'me', group: '4711', passwordFile: place }, null);
+    assert.match(shared.stderr, told(place));
+  }
+  assert.deepEqual([lstatSync(link).isSymbolicLink(), statSync(folder).mode & 0o777], [true, 0o755]);
+});
 
 test.run();

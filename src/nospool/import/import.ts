@@ -5,7 +5,7 @@ import { SYSTEM_FILE } from '../../config/read.ts';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
 import { findClashes } from '../clashes.ts';
 import { listFolders } from '../closed-folders.ts';
-import { explainSystemError, writeWhole } from '../write-files.ts';
+import { explainSystemError, whyNotReplaced, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
 
 export interface ImportOptions {
@@ -25,6 +25,8 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   const known = PROGRAMS.find((name) => name === program) ?? null;
   if (program !== null && known === null) return failWith(`--program expects one of ${PROGRAMS.join(', ')}, not "${program}"`);
   const target = output === null ? null : path.resolve(output);
+  const unfit = target === null ? null : whyNotReplaced(target);
+  if (unfit !== null) return failWith(unfit);
   if (target !== null && existsSync(target) && !force) return failWith(`${target} exists: --force replaces it`);
   // A folder that is made for a misspelt path hides the mistake.
   if (target !== null && !existsSync(path.dirname(target))) return failWith(`there is no folder ${path.dirname(target)}: make it first`);
