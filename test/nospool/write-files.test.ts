@@ -29,7 +29,8 @@ test('a write that fails leaves no file and no descriptor, and its error is told
     await withCalls({ [name]: failing('ENOSPC') }, () =>
       assert.throws(() => writeWhole(file, 'whole', 0o600), { code: 'ENOSPC', path: file }, name),
     );
-    assert.equal(opened(), before, name);
+    // The runtime may close one of its own meanwhile.
+    assert.ok(opened() <= before, name);
     assert.deepEqual(readdirSync(folder), ['f'], name);
   }
   await withCalls({ fsyncSync: failing('EIO'), closeSync: failing('EINTR'), unlinkSync: failing('EROFS') }, () =>
