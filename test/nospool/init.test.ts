@@ -13,7 +13,7 @@ import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('init');
-const onTerminal = testWith(test, 'python3', existsSync('/usr/bin/python3'));
+const onTerminal = testWith(test, 'python3 and bash', existsSync('/usr/bin/python3') && existsSync('/bin/bash'));
 
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
 const TYPIST = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
@@ -269,6 +269,33 @@ onTerminal('Ctrl-C at a question begins a new line', () =>
       },
     );
     assert.match(stdout, /TLS\): \S*\r\nnospool: nothing was written\r\n$/);
+  }),
+);
+
+onTerminal('Ctrl-Z and fg: the question comes again, with what was typed, and a password is not shown', () =>
+  within(40_000, async () => {
+    const folder = scratch();
+    const output = path.join(folder, 'nospool.toml');
+    const steps = [
+      ['ready> ', `${process.execPath} ${NOSPOOL} init --output ${output}\r`],
+      ['Smart host', 'mail.exa\x1a'],
+      ['Stopped[^>]*ready> ', 'fg\r'],
+      ['Smart host', 'mple.org\rweb1\r'],
+      ['Password', 'correct \x1a'],
+      ['Stopped[^>]*ready> ', 'fg\r'],
+      ['Password', 'horse\r'],
+      ['Domain', 'example.com\r'],
+      ["root's mail", '\r'],
+      ['Try it', 'exit\r'],
+    ];
+    const { stdout } = spawnSync(
+      '/usr/bin/python3',
+      ['-B', TYPIST, JSON.stringify({ argv: ['/bin/bash', '--norc', '-i'], steps, seconds: 30 })],
+      { env: { ...process.env, PS1: 'ready> ', TERM: 'xterm', HISTFILE: '' }, encoding: 'utf8' },
+    );
+    assert.equal(existsSync(output) && readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n', stdout);
+    assert.match(readFileSync(output, 'utf8'), /^smarthosts = \["mail\.example\.org"\]$/m);
+    assert.doesNotMatch(stdout, /correct|horse/);
   }),
 );
 
