@@ -621,6 +621,20 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     await host.close();
   }));
 
+test('below --root the env of that system is asked, also through a link from its root as Alpine has it', async () => {
+  for (const [status, line] of [
+    [1, '#!/bin/sh'],
+    [7, '#!/usr/bin/env -S -u SHELLOPTS PWD=/proc/self/cwd /bin/sh'],
+  ] as const) {
+    const root = scratch();
+    for (const name of ['bin', 'usr/bin']) mkdirSync(path.join(root, name), { recursive: true });
+    writeFileSync(path.join(root, 'bin/of-that-system'), `#!/bin/sh\nexit ${status}\n`, { mode: 0o755 });
+    symlinkSync('/bin/of-that-system', path.join(root, 'usr/bin/env'));
+    assert.equal((await nospool('install', '--root', root)).status, 0);
+    assert.equal(readFileSync(path.join(root, 'usr/sbin/sendmail'), 'utf8').split('\n', 1)[0], line);
+  }
+});
+
 if (existsSync('/bin/bash'))
   test('P14: where /bin/sh is bash, a caller may have exported SHELLOPTS', () =>
     within(60_000, async () => {

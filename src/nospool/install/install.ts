@@ -314,7 +314,14 @@ function removeCopies(base: string, scripts: readonly string[]): string | null {
 
 /** True if env on the system below `base` takes -S with options in it, as that of GNU does. */
 async function hasSplit(base: string): Promise<boolean> {
-  const own = path.join(base, 'usr/bin/env');
+  let own = path.join(base, 'usr/bin/env');
+  try {
+    const target = readlinkSync(own);
+    // Alpine has /bin/busybox there, which leads from the root of that system.
+    if (base !== '/' && target.startsWith('/')) own = path.join(base, target);
+  } catch {
+    // It is no link.
+  }
   const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', '-u A B=1 /bin/sh', '-c', 'exit 7'], '');
   return status === 7;
 }
