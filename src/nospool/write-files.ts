@@ -8,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   renameSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -38,6 +39,13 @@ export function writeWhole(file: string, text: string | Uint8Array, mode: number
   } catch (error) {
     throw Object.assign(error as Error, { path: file });
   }
+}
+
+/** A sentence about what has this name and must not become a file, such as /dev/null; null if it is a file, or nothing is there. */
+export function whyNotReplaced(file: string): string | null {
+  const isDevice = path.dirname(file) === '/dev';
+  if (!isDevice && (!existsSync(file) || statSync(file).isFile())) return null;
+  return `${file} is not a regular file, and is not replaced`;
 }
 
 function writeBeside(file: string, text: string | Uint8Array, mode: number): void {

@@ -18,17 +18,23 @@ export interface AliasReport {
   readonly files: readonly { readonly kind: 'aliases' | 'include'; readonly file: string }[];
 }
 
+/** The default of `aliases`, which many hosts do not have. Another one that is missing may be misspelt. */
+const USUAL = '/etc/aliases';
+
 /** Reads all alias files of the configuration, and the lists they include, as routing would. */
 export async function checkAliasFiles(config: RoutingSettings): Promise<AliasReport> {
   const check = makeAliasCheck();
   const { pass, list } = aliasFiles(config);
   const faults: string[] = [];
+  const absent: string[] = [];
   const files: { readonly kind: 'aliases' | 'include'; readonly file: string }[] = [];
   for (const router of withDefaults(config)) {
     if (router.driver !== 'redirect' || router.file === '') continue;
     files.push({ kind: 'aliases', file: router.file });
     const unread = await pass(router.file, check.aliases(router.file), () => false);
-    if (unread !== null && !(unread.kind === 'missing' && router.ifPresent)) faults.push(printUnread(unread, router.file));
+    if (unread === null) continue;
+    if (unread.kind === 'unreadable' || !router.ifPresent) faults.push(printUnread(unread, router.file));
+    else if (router.file !== USUAL) absent.push(`${router.file} is named in aliases, and is not there`);
   }
   // The list of includes grows while it is walked.
   for (let i = 0; i < check.includes.length; i++) {
@@ -42,7 +48,7 @@ export async function checkAliasFiles(config: RoutingSettings): Promise<AliasRep
     entries: check.entries,
     faults: [...new Set([...faults, ...check.faults])],
     locals: [...new Set(check.locals)],
-    idle: [...listUnread(config), ...check.repeated],
+    idle: [...absent, ...listUnread(config), ...check.repeated],
     files,
   };
 }

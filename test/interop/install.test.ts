@@ -238,4 +238,20 @@ test('S4: with --root nothing is copied: code that others may change is refused,
   assert.match(install().stderr, /compiled may be changed by group 0 \(mode 0775\)/);
 });
 
+test('in a chroot without /proc and /dev: the runtime is found in PATH or from here, and what is installed runs', () => {
+  const folder = onMnt(clone());
+  const { stdout, stderr } = onSystem(`
+chown -R 0:0 ${folder}
+mount -t tmpfs none /proc
+mount -t tmpfs -o mode=755 none /dev
+node ${folder}/dist/nospool.mjs install | grep '^they run'
+cd "$(dirname "$(command -v node)")"
+./node ${folder}/dist/nospool.mjs install | grep '^they run'
+${ORDINARY} /usr/sbin/sendmail -bp
+echo $?`);
+  const runs = `they run \\S+/sendmail.cjs with (/\\S+/node)\n`;
+  assert.match(stdout, new RegExp(`^${runs}${runs.replace('(/\\S+/node)', '\\1')}Mail queue is empty\n0\n$`), stderr);
+  assert.equal(stderr, '');
+});
+
 test.run();

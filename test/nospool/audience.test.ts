@@ -399,4 +399,29 @@ ${node} ${NOSPOOL} init --smarthost mail.example.org --domain example.org 2>&1 |
   );
 });
 
+test('import for the system: a command that gives the password is not shown to those who could not read it before', () => {
+  const node = RUNTIME.join(' ');
+  const script = `
+cp /etc/passwd /etc/group "$1"
+mount -t tmpfs -o mode=755 none /etc
+cp "$1"/passwd "$1"/group /etc
+mkdir -m 700 /etc/closed
+for name in /etc/msmtprc /etc/closed/msmtprc; do
+  printf 'host mail.example.org\\ntls on\\nauth on\\nuser me\\npasswordeval echo secret\\n' >$name
+  chmod 600 $name
+  ${node} ${NOSPOOL} import $name --output /etc/nospool.toml --force 2>&1 | grep -v msmtprc:
+  stat -c %a /etc/nospool.toml
+  chmod 644 $name
+  ${node} ${NOSPOOL} import $name --output /etc/nospool.toml --force 2>&1 | grep -v msmtprc:
+  stat -c %a /etc/nospool.toml
+done`;
+  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-e', '-c', script, 'sh', scratch()], {
+    env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
+    encoding: 'utf8',
+  });
+  const last = 'written to /etc/nospool.toml; try it with: nospool check --config /etc/nospool.toml\n';
+  const closed = `the command that gives the password was not for everybody to read, so root alone can read this file and send; if there is no secret in it, run chmod 644 /etc/nospool.toml\n${last}600\n`;
+  assert.equal(stdout, `${closed}${last}644\n${closed}${closed}`, stderr);
+});
+
 test.run();

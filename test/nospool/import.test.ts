@@ -214,7 +214,7 @@ UseTLSCert=YES
 TLSCert=/c
 TLS_CA_File=/ca
 Unheard=1`,
-      '/etc/ssmtp/revaliases': '# login:address\nbob:bob@example.net\nshop:shop@example.com:mx.example.com:465\n',
+      '/etc/ssmtp/revaliases': '# login:address\nbob:bob@example.net:\nshop:shop@example.com::mx.example.com:465\n',
     },
     'ssmtp',
   );
@@ -434,6 +434,10 @@ test('what cannot be understood is said, and never shown where it may be a part 
     [{ '/home/me/.esmtprc': 'hostname a hunter hostname b\n' }, '/home/me/.esmtprc:1: line: dropped: a word on it is not known'],
     [{ '/home/me/.esmtprc': 'hostname a mda "x"\n' }, '/home/me/.esmtprc:1: mda: dropped: there is no local delivery'],
     [{ '/etc/dma/dma.conf': 'SMARTHOST a.example\nPORT 587x\n' }, '/etc/dma/dma.conf:2: PORT: approximated: it is no port: 25 is taken'],
+    [
+      { '/etc/dma/dma.conf': 'SMARTHOST a.example\nport 587\n' },
+      '/etc/dma/dma.conf:2: line: dropped: dma would refuse it: keys are in capital letters',
+    ],
     [{ '/etc/ssmtp/ssmtp.conf': 'mailhub=a:587x\n' }, '/etc/ssmtp/ssmtp.conf:1: mailhub: approximated: it is no port: 25 is taken'],
     [{ '/etc/msmtprc': 'host a\nport 587x\n' }, '/etc/msmtprc:2: port: approximated: it is no port: 25 is taken'],
     [{ '/etc/msmtprc': 'host a\nproxy_host b\nproxy_port x\n' }, '/etc/msmtprc:3: proxy_port: approximated: it is no port: 1080 is taken'],
@@ -460,6 +464,18 @@ test('a value that is not UTF-8 is an error, because a password would be another
   assert.match(
     errorsOf('host a.example\nauth on\nuser me\npassword p\ufffdss\n').join(),
     /^\/etc\/msmtprc, or a file beside it, is not UTF-8/,
+  );
+});
+
+test('a file that belongs to another and cannot be read is told as dropped, a file that is not there is not', () => {
+  const files = { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n' };
+  const read: ReadText = (path) =>
+    path === '/etc/ssmtp/revaliases' ? { kind: 'unread', detail: 'permission denied', isThere: true } : readerOf(files)(path);
+  const got = importFrom('/etc/ssmtp/ssmtp.conf', read);
+  assert.ok(got.ok);
+  assert.deepEqual(
+    got.value.notes.filter(({ key }) => key === 'all of it'),
+    [{ place: '/etc/ssmtp/revaliases', key: 'all of it', effect: 'dropped', text: 'it cannot be read: permission denied' }],
   );
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -13,7 +13,7 @@ import { testWith } from '../support/where.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('init');
-const onTerminal = testWith(test, 'python3', existsSync('/usr/bin/python3'));
+const onTerminal = testWith(test, 'python3 and bash', existsSync('/usr/bin/python3') && existsSync('/bin/bash'));
 
 const NOSPOOL = fileURLToPath(new URL('../../dist/nospool.mjs', import.meta.url));
 const TYPIST = fileURLToPath(new URL('../interop/support/typist.py', import.meta.url));
@@ -272,6 +272,33 @@ onTerminal('Ctrl-C at a question begins a new line', () =>
   }),
 );
 
+onTerminal('Ctrl-Z and fg: the question comes again, with what was typed, and a password is not shown', () =>
+  within(40_000, async () => {
+    const folder = scratch();
+    const output = path.join(folder, 'nospool.toml');
+    const steps = [
+      ['ready> ', `${process.execPath} ${NOSPOOL} init --output ${output}\r`],
+      ['Smart host', 'mail.exa\x1a'],
+      ['Stopped[^>]*ready> ', 'fg\r'],
+      ['Smart host', 'mple.org\rweb1\r'],
+      ['Password', 'correct \x1a'],
+      ['Stopped[^>]*ready> ', 'fg\r'],
+      ['Password', 'horse\r'],
+      ['Domain', 'example.com\r'],
+      ["root's mail", '\r'],
+      ['Try it', 'exit\r'],
+    ];
+    const { stdout } = spawnSync(
+      '/usr/bin/python3',
+      ['-B', TYPIST, JSON.stringify({ argv: ['/bin/bash', '--norc', '-i'], steps, seconds: 30 })],
+      { env: { ...process.env, PS1: 'ready> ', TERM: 'xterm', HISTFILE: '' }, encoding: 'utf8' },
+    );
+    assert.equal(existsSync(output) && readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n', stdout);
+    assert.match(readFileSync(output, 'utf8'), /^smarthosts = \["mail\.example\.org"\]$/m);
+    assert.doesNotMatch(stdout, /correct|horse/);
+  }),
+);
+
 test('an error names the place that cannot be written, and --output needs no home', async () => {
   const folder = scratch();
   writeFileSync(path.join(folder, 'file'), '');
@@ -359,5 +386,26 @@ for (const [argv, expected, why] of IMPORTS)
     assert.equal(run.status, 1);
     assert.match(run.stderr, expected);
   });
+
+test('what is no file is neither replaced nor gets the mode of a password', async () => {
+  const folder = scratch();
+  const rc = path.join(folder, 'msmtprc');
+  writeFileSync(rc, 'host mail.example.org\ntls on\n');
+  chmodSync(folder, 0o755);
+  const link = path.join(folder, 'link');
+  symlinkSync('/dev/null', link);
+  const told = (place: string): RegExp => new RegExp(`^nospool: ${place} is not a regular file, and is not replaced\n$`, 'm');
+  for (const place of [link, folder]) {
+    const imported = await nospool('import', rc, '--output', place, '--force');
+    assert.deepEqual([imported.status, imported.stdout], [1, '']);
+    assert.match(imported.stderr, told(place));
+    const options = { smarthost: 'mail.example.org', domain: 'example.org', force: true };
+    const made = await tried({ ...options, output: place }, null);
+    assert.match(made.stderr, told(place));
+    const shared = await tried({ ...options, user: 'me', group: '4711', passwordFile: place }, null);
+    assert.match(shared.stderr, told(place));
+  }
+  assert.deepEqual([lstatSync(link).isSymbolicLink(), statSync(folder).mode & 0o777], [true, 0o755]);
+});
 
 test.run();

@@ -621,6 +621,34 @@ test('C6: it is silent in a folder that was removed, and a relative name counts 
     await host.close();
   }));
 
+test('below --root a folder that is a link from the root leads to where it will lead there', async () => {
+  const [root, host] = [scratch(), scratch()];
+  mkdirSync(path.join(root, host), { recursive: true });
+  mkdirSync(path.join(root, 'usr'));
+  for (const folder of [host, path.join(root, host)]) writeFileSync(path.join(folder, 'sendmail'), 'of before');
+  symlinkSync(host, path.join(root, 'usr/sbin'));
+  const { status, stdout } = await nospool('install', '--root', root);
+  assert.equal(status, 0, stdout);
+  assert.deepEqual(readdirSync(host), ['sendmail']);
+  assert.match(readFileSync(path.join(root, host, 'sendmail'), 'utf8'), /nospool/);
+  assert.equal((await nospool('uninstall', '--root', root)).status, 0);
+  for (const folder of [host, path.join(root, host)]) assert.equal(readFileSync(path.join(folder, 'sendmail'), 'utf8'), 'of before');
+});
+
+test('below --root the env of that system is asked, also through a link from its root as Alpine has it', async () => {
+  for (const [status, line] of [
+    [1, '#!/bin/sh'],
+    [7, '#!/usr/bin/env -S -u SHELLOPTS PWD=/proc/self/cwd /bin/sh'],
+  ] as const) {
+    const root = scratch();
+    for (const name of ['bin', 'usr/bin']) mkdirSync(path.join(root, name), { recursive: true });
+    writeFileSync(path.join(root, 'bin/of-that-system'), `#!/bin/sh\nexit ${status}\n`, { mode: 0o755 });
+    symlinkSync('/bin/of-that-system', path.join(root, 'usr/bin/env'));
+    assert.equal((await nospool('install', '--root', root)).status, 0);
+    assert.equal(readFileSync(path.join(root, 'usr/sbin/sendmail'), 'utf8').split('\n', 1)[0], line);
+  }
+});
+
 if (existsSync('/bin/bash'))
   test('P14: where /bin/sh is bash, a caller may have exported SHELLOPTS', () =>
     within(60_000, async () => {

@@ -477,7 +477,7 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
       `${list}:2: "b c" is not a local-part; quote it if it is meant (in "b c")`,
     ],
     locals: [`${one}:3: |/bin/g`],
-    idle: [],
+    idle: [`${home}/absent is named in aliases, and is not there`],
     files: [
       { kind: 'aliases', file: one },
       { kind: 'aliases', file: two },
@@ -506,7 +506,17 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
   });
   const read = [redirect({ file: two }), redirect({ name: 'r2', file: join(home, 'absent'), ifPresent: true }), manualroute()];
   const report = await within(5000, () => checkAliasFiles(config({ routers: read, aliases: [two] })));
-  assert.deepEqual([report.entries, report.faults, report.idle], [1, [], []]);
+  assert.deepEqual(
+    [report.entries, report.faults, report.idle],
+    [1, [], [`${join(home, 'absent')} is named in aliases, and is not there`]],
+  );
+  const usual = await within(5000, () =>
+    checkAliasFiles(config({ aliases: [two, '/etc/aliases', join(home, 'misspelt'), `${two}/below`] })),
+  );
+  assert.deepEqual(
+    [usual.faults, usual.idle.filter((text) => !text.startsWith('/etc/aliases:'))],
+    [[], [join(home, 'misspelt'), `${two}/below`].map((file) => `${file} is named in aliases, and is not there`)],
+  );
 });
 
 test.run();

@@ -83,8 +83,10 @@ export function importDma(file: ForeignFile, findFile: FindFile): Translation {
 function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
   const settings = new Map<string, WrittenSetting>();
   for (const { line, text } of numberLines(file)) {
-    const [, key, value = ''] = /^([A-Z_]+)(?:\s+(.*))?$/s.exec(text.replace(/#.*$/s, '').trim()) ?? [];
+    const setting = text.replace(/#.*$/s, '').trim();
+    const [, key, value = ''] = /^([A-Z_]+)(?:\s+(.*))?$/s.exec(setting) ?? [];
     if (key !== undefined) setLast(settings, key, { line, key, value }, { file, notes });
+    else if (setting !== '') notes.dropped(file, line, 'line', 'dma would refuse it: keys are in capital letters');
   }
   return settings;
 }

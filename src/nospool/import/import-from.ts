@@ -22,6 +22,8 @@ export interface Imported {
   readonly notes: readonly Note[];
   /** `toml` holds a password, so its file must have mode 0600. */
   readonly isSecret: boolean;
+  /** `toml` holds a command that gives the password, and there may be a secret among its words. */
+  readonly hasCommand: boolean;
   /** False where nothing in the files names one, as in a file of another program. */
   readonly hasSmarthost: boolean;
   /** The errors that nospool itself reports about `toml`; [] = it accepts it. */
@@ -32,7 +34,8 @@ export interface Imported {
 export type Found =
   | { readonly kind: 'file'; readonly text: string }
   | { readonly kind: 'folder' }
-  | { readonly kind: 'unread'; readonly detail: string };
+  /** `isThere`: it is no more than this user that may not read it. */
+  | { readonly kind: 'unread'; readonly detail: string; readonly isThere?: boolean };
 export type ReadText = (path: string) => Found;
 
 /** Imports the file at `path` and those that belong to it. `program` null = the file's name tells it, else its content. */
@@ -55,19 +58,24 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
     const above = folder.replace(/[^/]*\/$/, '');
     const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
     const content = readText(other);
-    return content.kind === 'file' ? { path: other, text: content.text } : null;
+    if (content.kind === 'file') return { path: other, text: content.text };
+    if (content.kind === 'unread' && content.isThere) unread.set(other, content.detail);
+    return null;
   };
+  const unread = new Map<string, string>();
   const { plan, notes } = translate(known, file, findFile);
+  for (const [other, detail] of unread) notes.dropped({ path: other, text: '' }, 0, 'all of it', `it cannot be read: ${detail}`);
   const remark = `Made by "nospool import" from ${place}; see nospool.toml(5) and try it with "nospool check".`;
   const toml = printConfig({ ...plan, remarks: [remark, ...plan.remarks] });
   const hosts: readonly HostPlan[] = [...plan.hosts, ...plan.routers.flatMap((router) => router.hosts ?? [])];
-  const isSecret = hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && 'password' in auth);
+  const hasKey = (key: string): boolean => hosts.some(({ auth }) => auth !== null && typeof auth !== 'string' && key in auth);
   const hasSmarthost = hosts.length > 0;
   return parsed({
     program: known,
     toml,
     notes: dropRepetitions(notes.list),
-    isSecret,
+    isSecret: hasKey('password'),
+    hasCommand: hasKey('password_command'),
     hasSmarthost,
     errors: [...findUndecoded(place, toml), ...findErrors(toml)],
   });

@@ -1,10 +1,11 @@
 /** `nospool import`: writes the configuration of another program as nospool.toml, with a note on each of its settings. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { SYSTEM_FILE } from '../../config/read.ts';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
 import { findClashes } from '../clashes.ts';
-import { explainSystemError, writeWhole } from '../write-files.ts';
+import { listFolders } from '../closed-folders.ts';
+import { explainSystemError, whyNotReplaced, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
 
 export interface ImportOptions {
@@ -24,12 +25,14 @@ export async function runImport({ program, output, force }: ImportOptions, opera
   const known = PROGRAMS.find((name) => name === program) ?? null;
   if (program !== null && known === null) return failWith(`--program expects one of ${PROGRAMS.join(', ')}, not "${program}"`);
   const target = output === null ? null : path.resolve(output);
+  const unfit = target === null ? null : whyNotReplaced(target);
+  if (unfit !== null) return failWith(unfit);
   if (target !== null && existsSync(target) && !force) return failWith(`${target} exists: --force replaces it`);
   // A folder that is made for a misspelt path hides the mistake.
   if (target !== null && !existsSync(path.dirname(target))) return failWith(`there is no folder ${path.dirname(target)}: make it first`);
   const imported = importFrom(path.resolve(file), readText, known);
   if (!imported.ok) return failWith(imported.detail);
-  const { program: from, toml, notes, errors, isSecret, hasSmarthost } = imported.value;
+  const { program: from, toml, notes, errors, isSecret, hasCommand, hasSmarthost } = imported.value;
   remark(notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`));
   if (!hasSmarthost) return failWith(`${path.resolve(file)}, read as a file of ${from}, names no smart host: nothing was written`);
   if (target === null) {
@@ -40,9 +43,10 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     const isSystem = target === SYSTEM_FILE;
     const clashes = isSystem ? findClashes(target, toml) : [];
     if (clashes.length > 0) return failWith(...clashes, 'nothing was written');
+    const isClosed = isSecret || (hasCommand && !isForEverybody(file));
     try {
-      // Every user's sendmail reads the file in /etc, unless a password is in it.
-      writeWhole(target, toml, isSystem && !isSecret ? 0o644 : 0o600);
+      // Every user's sendmail reads the file in /etc, unless there is a secret in it.
+      writeWhole(target, toml, isSystem && !isClosed ? 0o644 : 0o600);
     } catch (error) {
       return failWith(`cannot write ${target}: ${explainSystemError(error)}`);
     }
@@ -50,15 +54,27 @@ export async function runImport({ program, output, force }: ImportOptions, opera
       remark([
         `a password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP ${target}; chmod 640 ${target}, or name a password_file`,
       ]);
+    else if (isSystem && isClosed)
+      remark([
+        `the command that gives the password was not for everybody to read, so root alone can read this file and send; if there is no secret in it, run chmod 644 ${target}`,
+      ]);
     remark([`written to ${target}; try it with: nospool check --config ${target}`]);
   }
   return errors.length === 0 ? 0 : failWith(...errors);
+}
+
+/** Whether every user can read the file. Whoever could not read a command there may not read it in what is made of it. */
+function isForEverybody(file: string): boolean {
+  const folders = listFolders(path.resolve(file));
+  return (statSync(file).mode & 0o004) !== 0 && folders.every((folder) => (statSync(folder).mode & 0o001) !== 0);
 }
 
 function readText(file: string): Found {
   try {
     return { kind: 'file', text: readFileSync(file, 'utf8') };
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EISDIR' ? { kind: 'folder' } : { kind: 'unread', detail: explainSystemError(error) };
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EISDIR') return { kind: 'folder' };
+    return { kind: 'unread', detail: explainSystemError(error), isThere: !['ENOENT', 'ENOTDIR'].includes(code) };
   }
 }

@@ -233,10 +233,12 @@ interface Revaliases {
 function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub, security }: Revaliases): void {
   const last = new Map<string, { readonly line: number; readonly parts: readonly string[] }>();
   for (const { line, text } of numberLines(file)) {
-    const [login = '', ...parts] = text
+    const [login = '', ...written] = text
       .replace(/#.*$/, '')
       .split(':')
       .map((part) => part.trim());
+    // ssmtp skips empty parts.
+    const parts = written.filter((part) => part !== '');
     if (login === '' || parts.length === 0) continue;
     if (/^\s|^[^:]*\s:/.test(text)) notes.approximated(file, line, login, HIDDEN);
     const before = last.get(login);

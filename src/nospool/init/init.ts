@@ -13,7 +13,7 @@ import { readAccounts } from '../../trust/facts.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { findClashes } from '../clashes.ts';
 import { closedToGroup } from '../closed-folders.ts';
-import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
+import { explainSystemError, makeFoldersAbove, whyNotReplaced, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
 import { collectAnswers, type InitOptions, type InitSurroundings } from './questions.ts';
 import { openQuestioner } from './terminal.ts';
@@ -32,11 +32,17 @@ export async function runInit(options: InitOptions): Promise<number> {
 export async function init(options: InitOptions, world: InitSurroundings): Promise<number> {
   const output = options.output === null ? findPlace(world) : path.resolve(options.output);
   if (output === null) return failWith('this user has no home directory: name the file with --output');
+  const unfit = whyNotReplaced(output);
+  if (unfit !== null) return failWith(unfit);
   if (existsSync(output) && !options.force) return failWith(`${output} exists: --force replaces it, --output writes another file`);
   const isSystem = output === SYSTEM_FILE;
   const passwordFile = path.resolve(
     options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
   );
+
+  // Its mode will be that of a password, which no folder may have.
+  const other = whyNotReplaced(passwordFile);
+  if (other !== null) return failWith(other);
 
   const answered = await collectAnswers(options, passwordFile, isSystem, world);
   if (!answered.ok) return failWith(answered.detail);

@@ -15,6 +15,8 @@ export interface Questioner {
 /** Lines that come before their question answer it, and are not shown, because one may be the password. */
 export function openQuestioner(): Questioner {
   let isShown = false;
+  /** The question of a secret that is being typed. The others are drawn by readline. */
+  let hidden = '';
   const output = new Writable({
     write(chunk, _encoding, done) {
       if (isShown) echo(chunk);
@@ -31,6 +33,11 @@ export function openQuestioner(): Questioner {
     else answered(line);
     answered = null;
   });
+  // After Ctrl-Z and fg it is paused, and with nothing left to wait for the process would end without a word.
+  lines.on('SIGCONT', () => {
+    echo(hidden);
+    lines.resume();
+  });
   lines.once('close', () => {
     isOver = true;
     answered?.(null);
@@ -41,7 +48,8 @@ export function openQuestioner(): Questioner {
       echo(`${lineOf(question)}${isSecret ? '' : lineOf(typed ?? '')}\n`);
       return Promise.resolve(typed ?? null);
     }
-    if (isSecret) echo(lineOf(question));
+    hidden = isSecret ? lineOf(question) : '';
+    echo(hidden);
     isShown = !isSecret;
     lines.setPrompt(isSecret ? '' : lineOf(question));
     lines.prompt(true);

@@ -30,6 +30,7 @@ import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
 import { listFolders } from '../closed-folders.ts';
+import { walkPath } from '../path-walk.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
 import { findPackage } from './package-owner.ts';
@@ -129,12 +130,25 @@ interface Runtime {
 /** Makes the file for a place beside it. */
 type Make = (fresh: string, place: string) => void;
 
+/** The places of the commands, where links of the system below `base` lead there, and not on this host. The first is that of sendmail. */
+const placesBelow = (base: string): readonly string[] =>
+  COMMAND_PLACES.map((place) => {
+    const file = path.join(base, place);
+    try {
+      const [folder = ''] = [...walkPath(path.dirname(file), base)].at(-1) ?? [];
+      return isBelow(base, folder) ? path.join(folder, path.basename(file)) : file;
+    } catch {
+      // A folder that is not there yet.
+      return file;
+    }
+  });
+
 /** Puts a file of ours at each place. The value is notes; where one cannot be written, the facts until then are said. */
 function placeAll(base: string, facts: string[], make: Make): Parsed<string[]> {
   /** Files that are moved aside, by their packages. */
   const replaced = new Map<string, readonly string[]>();
-  for (const place of COMMAND_PLACES) {
-    const file = path.join(base, place);
+  const places = placesBelow(base);
+  for (const file of places) {
     const owner = findPackage(base, file);
     try {
       if (owner !== null && isOfPackage(file)) {
@@ -142,7 +156,7 @@ function placeAll(base: string, facts: string[], make: Make): Parsed<string[]> {
         continue;
       }
       if (owner !== null && exists(file) && !isOurs(file)) replaced.set(owner, [...(replaced.get(owner) ?? []), file]);
-      facts.push(...installOne(file, make, path.join(base, 'usr/sbin/sendmail')));
+      facts.push(...installOne(file, make, places[0] as string));
     } catch (error) {
       writeLines(facts);
       return unparsed(
@@ -158,7 +172,7 @@ function placeAll(base: string, facts: string[], make: Make): Parsed<string[]> {
  * none. `code` is a path that every script for this nospool names.
  */
 function describeOther(base: string, code: string): string | null {
-  for (const file of COMMAND_PLACES.map((place) => path.join(base, place))) {
+  for (const file of placesBelow(base)) {
     const owner = findPackage(base, file);
     if (owner !== null && isOfPackage(file) && !readFileSync(file, 'latin1').includes(code))
       return `${file} belongs to package ${owner}, and that is another nospool than this: upgrade that package, or remove it before`;
@@ -204,8 +218,13 @@ async function findRuntime(base: string, named: string | null, command: string):
   return parsed({ interpreter, isBun, version: version.trim() });
 }
 
-/** The interpreter's name in PATH, because an upgrade leaves that name as it is. A name that others may change is not taken. */
-function nameInPath(base: string, interpreter: string): string {
+/**
+ * The interpreter's name in PATH, because an upgrade leaves that name as it is. A name that others may change is not taken. Without /proc Node
+ * knows only the word by which it was called.
+ */
+function nameInPath(base: string, word: string): string {
+  const isPath = word.includes('/');
+  const interpreter = isPath ? path.resolve(word) : word;
   const names = [path.basename(interpreter), 'node', 'nodejs', 'bun'];
   const candidates = (process.env.PATH ?? '')
     .split(':')
@@ -213,7 +232,8 @@ function nameInPath(base: string, interpreter: string): string {
     .flatMap((folder) => names.map((name) => path.join(folder, name)));
   const isSameFile = (file: string): boolean => {
     try {
-      return realpathSync(file) === realpathSync(interpreter) && findDanger(base, [file]) === null;
+      const real = realpathSync(file);
+      return (isPath ? real === realpathSync(interpreter) : path.basename(file) === interpreter) && findDanger(base, [file]) === null;
     } catch {
       return false;
     }
@@ -308,7 +328,14 @@ function removeCopies(base: string, scripts: readonly string[]): string | null {
 
 /** True if env on the system below `base` takes -S with options in it, as that of GNU does. */
 async function hasSplit(base: string): Promise<boolean> {
-  const own = path.join(base, 'usr/bin/env');
+  let own = path.join(base, 'usr/bin/env');
+  try {
+    const target = readlinkSync(own);
+    // Alpine has /bin/busybox there, which leads from the root of that system.
+    if (base !== '/' && target.startsWith('/')) own = path.join(base, target);
+  } catch {
+    // It is no link.
+  }
   const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', '-u A B=1 /bin/sh', '-c', 'exit 7'], '');
   return status === 7;
 }
@@ -426,8 +453,7 @@ function save(file: string): () => void {
 export async function runUninstall({ root }: Pick<InstallOptions, 'root'>): Promise<number> {
   const base = path.resolve(root);
   const facts: string[] = [];
-  for (const place of COMMAND_PLACES) {
-    const file = path.join(base, place);
+  for (const file of placesBelow(base)) {
     const owner = isOfPackage(file) ? findPackage(base, file) : null;
     try {
       if (owner !== null) {
