@@ -78,7 +78,6 @@ export function parseAddressList(text: string, from = 0): Parsed<AddressList> {
   function beginGroup(name: readonly Token[], colon: Token): Parsed<Token> {
     const { start } = name[0] ?? colon;
     addWords(name);
-    if (name.length === 0) return unparsed(`a group has no name: ${quoteNear(text, start)}`);
     if (isInGroup) return unparsed(`a group stands within a group: ${quoteNear(text, start)}`);
     // A "@" at the start begins a route without brackets. Elsewhere somebody may be meant, who would be lost.
     if (name.findIndex(({ kind }) => kind === '@') > 0)

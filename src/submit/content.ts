@@ -80,7 +80,10 @@ export async function composeContent(
       envid: submission.envid || undefined,
     },
     messageId: completed.value.messageId,
-    notes: facts.longestLine > LONGEST_CONTENT_LINE ? [`a line of the message is longer than ${LONGEST_CONTENT_LINE} octets`] : [],
+    notes:
+      Math.max(facts.longestLine, headFacts.longestLine) > LONGEST_CONTENT_LINE
+        ? [`a line of the message is longer than ${LONGEST_CONTENT_LINE} octets`]
+        : [],
   });
 }
 

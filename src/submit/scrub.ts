@@ -36,11 +36,12 @@ export function scrub(text: string, secrets: readonly string[]): string {
 
 function findWhole(text: string, secrets: readonly string[]): Range[] {
   const known = secrets.filter((secret) => secret !== '');
-  const lower = text.toLowerCase();
-  // A few characters change their length in lower case. A text with one of them is searched as it is.
-  const searched = lower.length === text.length ? lower : text;
+  const searched = fold(text);
   return known.flatMap((secret) => [...formsOf(secret).flatMap((form) => findForm(searched, form)), ...findResponses(text, secret)]);
 }
+
+/** Returns the text in lower case, where the only character that would become two is one, because ranges are those of the text. */
+const fold = (text: string): string => text.replaceAll('\u0130', 'i').toLowerCase();
 
 function maskRanges(text: string, ranges: Range[]): string {
   let out = '';
@@ -72,8 +73,8 @@ function formsOf(secret: string): readonly Form[] {
   const inBase64 = isShort ? [base64(coded)] : base64Cores(coded);
   const urlSafe = inBase64.map((digits) => digits.replaceAll('+', '-').replaceAll('/', '_'));
   return [
-    ...[...new Set(plain)].map((form) => ({ text: form.toLowerCase(), alone: isShort, run: null })),
-    ...[...new Set([...inBase64, ...urlSafe])].map((form) => ({ text: form.toLowerCase(), alone: isShort, run: BASE64_RUN })),
+    ...[...new Set(plain)].map((form) => ({ text: fold(form), alone: isShort, run: null })),
+    ...[...new Set([...inBase64, ...urlSafe])].map((form) => ({ text: fold(form), alone: isShort, run: BASE64_RUN })),
   ];
 }
 

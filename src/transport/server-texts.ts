@@ -17,6 +17,8 @@ export class HeardLines {
   /** The beginning of a line whose end is still to come, and whether it answers AUTH. */
   #rest = '';
   #isToAuth = false;
+  /** Lines of an answer to AUTH whose last line is still to come: they are shown together, because a secret may be folded. */
+  #held: string[] = [];
 
   constructor(trace: Trace, scrub: Scrub) {
     this.#trace = trace;
@@ -26,18 +28,23 @@ export class HeardLines {
   push(text: string, isToAuth: boolean): void {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
-    this.#isToAuth = isToAuth;
-    if (lines.length > 0) this.#show(lines.map((line) => line.replace(/\r$/, '')));
+    this.#isToAuth = isToAuth || this.#held.length > 0;
+    for (const line of lines) this.#held.push(line.replace(/\r$/, ''));
+    if (!this.#isToAuth || !/^\d{3}-/.test(this.#held.at(-1) ?? '')) this.#show();
   }
 
   /** Nothing more comes: the line that has no end is shown, too. */
   end(): void {
-    if (this.#rest !== '') this.#show([this.#rest]);
+    if (this.#rest !== '') this.#held.push(this.#rest);
     this.#rest = '';
+    this.#show();
   }
 
-  /** The lines are scrubbed as one text, because a secret may be folded. */
-  #show(lines: readonly string[]): void {
+  #show(): void {
+    const lines = this.#held;
+    if (lines.length === 0) return;
+    this.#held = [];
+    // As one text.
     const text = (this.#isToAuth ? lines.map(maskLine) : lines).join('\n');
     for (const line of this.#scrub(text, this.#isToAuth).split('\n')) this.#trace('S', line);
   }

@@ -444,6 +444,12 @@ const FAILURES: [why: string, input: string, options: Partial<ConvertOptions>, d
     /cannot be encoded \(multipart\/mixed/,
   ],
   [
+    'a multipart whose delimiters have an 8-bit octet, which cannot be encoded',
+    lines('Content-Type: multipart/mixed; boundary="ü"', '', '--ü', '', 'x', '--ü--'),
+    {},
+    /cannot be encoded \(multipart\/mixed/,
+  ],
+  [
     'an 8-bit octet in a signed part',
     lines('Content-Type: multipart/signed; boundary=s', '', '--s', '', 'é', '--s--'),
     {},

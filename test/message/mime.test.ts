@@ -69,6 +69,7 @@ for (const [header, type, boundary, why] of TYPES) {
 const NO_BOUNDARY: [string, string][] = [
   ['""', 'empty'],
   ["*=us-ascii''a%0ab", 'with a line end'],
+  ["*=utf-8''gr%C3%BC", 'outside ASCII, whose delimiters are not seven bits,'],
   [`=${'x'.repeat(1000)}`, 'that no delimiter is long enough for'],
 ];
 for (const [boundary, why] of NO_BOUNDARY) {
@@ -86,7 +87,13 @@ const ENCODINGS: [string, string | null][] = [
   ['Content-Transfer-Encoding:\r\n (a) base64 (b)\r\n', 'base64'],
   ['Content-Transfer-Encoding: "7bit"\n', '7bit'],
   ['Content-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: base64\n', '8bit'],
-  ['Content-Transfer-Encoding: X-Own thing\n', 'x-own thing'],
+  ['Content-Transfer-Encoding: X-Own thing\n', 'x-own'],
+  ['Content-Transfer-Encoding: 8bit;\n', '8bit'],
+  ['Content-Transfer-Encoding: 8bit; charset=utf-8\n', '8bit'],
+  ['Content-Transfer-Encoding: 8bit(a;b)\n', '8bit'],
+  ['Content-Transfer-Encoding: \n', null],
+  ['Content-Transfer-Encoding: (none)\n', null],
+  ['Content-Transfer-Encoding: ""\n', null],
 ];
 for (const [header, expected] of ENCODINGS) {
   test(`entityOf: encoding ${JSON.stringify(header)}`, () => assert.equal(entityOf(header, 'text/plain').encoding, expected));

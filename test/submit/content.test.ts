@@ -152,7 +152,8 @@ test('8-bit fields of enclosed messages and parts are labelled with the charset 
 
 test('a line of more than 998 octets is noted, or refused in body and header section', async () => {
   const long = 'y'.repeat(1000);
-  assert.deepEqual(composedOf(await compose(`${HEAD}\n${long}\n`)).notes, ['a line of the message is longer than 998 octets']);
+  for (const message of [`${HEAD}\n${long}\n`, `X: ${long}\n${HEAD}\nhello\n`])
+    assert.deepEqual(composedOf(await compose(message)).notes, ['a line of the message is longer than 998 octets']);
   const config = 'long_lines = "refuse"';
   assert.match(detailOf(await compose(`${HEAD}\n${long}\n`, { config })), /^a line is longer than 998 octets/);
   assert.match(detailOf(await compose(`X: ${long}\n${HEAD}\nhello\n`, { config })), /^a line is longer than 998 octets/);

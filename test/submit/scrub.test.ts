@@ -116,6 +116,8 @@ test('scrub changes nothing else', () => {
   assert.equal(scrub(text, ['', 'geheim']), text);
   assert.equal(scrub('', ['geheim']), '');
   assert.equal(scrub('\u0130 geheim', ['geheim']), '\u0130 ****', 'a letter that is longer in lower case');
+  assert.equal(scrub('\u0130 Geheim', ['Geheim']), '\u0130 ****', 'and a secret in upper case behind it');
+  assert.equal(scrub('no \u0130stanbul', ['\u0130stanbul']), 'no ****', 'a secret with that letter');
   assert.equal(scrub('geheimgeheim geheim', ['geheim', 'heim']), '******** ****');
 });
 

@@ -109,6 +109,19 @@ for (const [pieces, shown, scrubbed, why] of [
     'an answer to AUTH, and one to something else',
   ],
   [['AUTH:535 no'], ['S 535 no'], ['AUTH:535 no'], 'an answer to AUTH without an end'],
+  [
+    ['AUTH:535-tans\r\n', 'AUTH:535', 'AUTH:-taaf\r\n', 'AUTH:535 no\r\n'],
+    ['S 535-tans', 'S 535-taaf', 'S 535 no'],
+    ['AUTH:535-tans\n535-taaf\n535 no'],
+    'lines of one answer to AUTH, which come one by one, are scrubbed as one text',
+  ],
+  [['AUTH:535-tans\r\n'], ['S 535-tans'], ['AUTH:535-tans'], 'an answer to AUTH without its last line'],
+  [
+    ['AUTH:535-tans\r\n', '535 taaf\r\n'],
+    ['S 535-tans', 'S 535 taaf'],
+    ['AUTH:535-tans\n535 taaf'],
+    'the rest of an answer to AUTH when that is over',
+  ],
   [['AUTH:334 dXNlcm5hbWU6IHRhbnN0YWFm\r\n'], ['S 334 …'], ['AUTH:334 …'], 'a challenge'],
 ] as const)
   test(`a trace shows ${JSON.stringify(pieces)}: ${why}`, () => assert.deepEqual(heard(...pieces), { shown, scrubbed }));

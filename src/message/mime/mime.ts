@@ -58,14 +58,9 @@ export function entityOf(header: string, fallback: 'text/plain' | 'message/rfc82
   return {
     type: (named?.[1] ?? 'text').toLowerCase(),
     subtype: (named?.[2] ?? 'plain').toLowerCase(),
-    boundary: boundary !== '' && boundary.length < LONGEST_DELIMITER - 4 && !/[\r\n]/.test(boundary) ? boundary : null,
-    encoding:
-      encoding === null
-        ? null
-        : withoutComments(encoding)
-            .trim()
-            .replace(/^"(.*)"$/, '$1')
-            .toLowerCase(),
+    boundary: boundary !== '' && boundary.length < LONGEST_DELIMITER - 4 && !/[\r\n\x80-\xff]/.test(boundary) ? boundary : null,
+    // The first word alone, because some senders have a semicolon, a parameter or nothing there. RFC 2045 §6.1
+    encoding: /[^\s"();]+/.exec(withoutComments(encoding ?? ''))?.[0].toLowerCase() ?? null,
   };
 }
 
