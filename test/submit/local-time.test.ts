@@ -17,8 +17,9 @@ const restore = (): void => {
 };
 test.after.each(restore);
 
+/** None whose rules are decided from year to year (Africa/Casablanca), because the runtime has tables of its own, which may be newer. */
 const ZONES = [
-  ...['UTC', 'Etc/GMT+5', 'Europe/Berlin', 'Europe/London', 'Africa/Casablanca', 'Asia/Kolkata', 'Asia/Kathmandu', 'Asia/Tokyo'],
+  ...['UTC', 'Etc/GMT+5', 'Europe/Berlin', 'Europe/London', 'Europe/Dublin', 'Asia/Kolkata', 'Asia/Kathmandu', 'Asia/Tokyo'],
   ...['America/New_York', 'America/St_Johns', 'America/Argentina/Buenos_Aires', 'America/Port-au-Prince', 'Australia/Lord_Howe'],
   ...['Pacific/Chatham', 'Pacific/Kiritimati', 'EST5EDT'],
 ];

@@ -232,7 +232,7 @@ fi`
 
 const runRestrictedNode = (runtime: string, program: string, failed: string): string => `
 if [ -n "$limit$forbidden" ]; then
-  case $(${runtime} --version 2>/dev/null) in
+  case $({ ${runtime} --version; } 2>/dev/null) in
 ${WITHOUT_COMPILER.map(([pattern, least]) => `  ${pattern}) least=${least} flags='${flagsWithoutCompiler(pattern).join(' ')}' ;;\n`).join('')}  esac
   if [ -z "$limit" ]; then
     exec ${[runtime, '$flags', ...NODE_FLAGS, program].join(' ')} "$@"
