@@ -204,13 +204,8 @@ async function findRuntime(base: string, named: string | null, command: string):
   return parsed({ interpreter, isBun, version: version.trim() });
 }
 
-/**
- * The interpreter's name in PATH, because an upgrade leaves that name as it is. A name that others may change is not taken. Without /proc Node
- * knows only the word by which it was called.
- */
-function nameInPath(base: string, word: string): string {
-  const isPath = word.includes('/');
-  const interpreter = isPath ? path.resolve(word) : word;
+/** The interpreter's name in PATH, because an upgrade leaves that name as it is. A name that others may change is not taken. */
+function nameInPath(base: string, interpreter: string): string {
   const names = [path.basename(interpreter), 'node', 'nodejs', 'bun'];
   const candidates = (process.env.PATH ?? '')
     .split(':')
@@ -218,8 +213,7 @@ function nameInPath(base: string, word: string): string {
     .flatMap((folder) => names.map((name) => path.join(folder, name)));
   const isSameFile = (file: string): boolean => {
     try {
-      const real = realpathSync(file);
-      return (isPath ? real === realpathSync(interpreter) : path.basename(file) === interpreter) && findDanger(base, [file]) === null;
+      return realpathSync(file) === realpathSync(interpreter) && findDanger(base, [file]) === null;
     } catch {
       return false;
     }

@@ -81,8 +81,7 @@ export function printWrapper({ version, interpreter, command, isBun, memoryTest,
     hasSplit ? SPLIT : '#!/bin/sh',
     isPackaged ? `${PACKAGE_MARK} ${version}: an upgrade replaces it.` : `${MARK} of nospool ${version}; "nospool uninstall" removes it.`,
     'true 3>&2 || exec 2>/dev/null',
-    // In a chroot there may be no /dev/null, so nothing needs it that can do without.
-    '{ true 3>&1; } 2>&- || exec >/dev/null',
+    '{ true 3>&1; } 2>/dev/null || exec >/dev/null',
     foldWords(['unset', ...UNSET, ...(hasSplit ? ['PWD'] : [])]),
     ...(isBun ? Object.entries(BUN_ENVIRONMENT).map(([key, value]) => `export ${key}=${value}`) : [LOCALE]),
     BY_NAME,
@@ -160,8 +159,8 @@ end() {
 const LIMIT = `
 # The limit of address space in KiB, if it cannot be lifted and is too low for a runtime with its compiler.
 limit=
-if ! ulimit -S -v unlimited 2>&-; then
-  limit=$(ulimit -H -v 2>&-)
+if ! ulimit -S -v unlimited 2>/dev/null; then
+  limit=$(ulimit -H -v 2>/dev/null)
   case $limit in
   '' | *[!0-9]*) limit= ;;
   *)
@@ -218,7 +217,7 @@ forbidden=${
     : `
 test=${quoteForShell(program)}
 if [ -z "$limit" ] && [ -x "$test" ]; then
-  { "$test"; } 2>&-
+  { "$test"; } 2>/dev/null
   case $? in
   1) forbidden=yes ;;
   159)
