@@ -133,7 +133,7 @@ test('the end that follows an error, as behind an alert of TLS, says no more tha
     const { stream } = loop({ autoDestroy: false });
     const { told, closed } = watch(nodeWire(stream));
     stream.emit('error', new Error('the alert'));
-    stream.push(null);
+    stream.emit('end');
     assert.deepEqual(await closed, { detail: 'the alert' });
     stream.destroy();
     await turns(3);
