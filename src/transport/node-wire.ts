@@ -57,7 +57,8 @@ class NodeWire implements Wire {
     });
     // 'close' follows 'error', and data that was still readable comes before both.
     stream.on('close', () => this.#close());
-    stream.on('end', () => this.#hearing.tell('end'));
+    // An alert of TLS is an error before the end that follows it, and says why.
+    stream.on('end', () => (this.#error === null ? this.#hearing.tell('end') : this.#close()));
   }
 
   get isOpen(): boolean {
