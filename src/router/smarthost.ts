@@ -90,6 +90,8 @@ export interface Smarthost {
   readonly port: number;
   /** `/MX` and `/SRV` are looked up at the attempt. */
   readonly expand: 'none' | 'mx' | 'srv';
+  /** The name was written with the dot of the root, so no search list counts for it. */
+  readonly isWhole?: true;
   /** LMTP is spoken on a `unix:` socket; elsewhere the scheme says it. */
   readonly lmtp?: true;
   readonly tls: TlsPolicy;
@@ -115,14 +117,14 @@ export function printProxy({ scheme, host, port }: ProxyPolicy): string {
 export const isLmtp = ({ scheme, lmtp }: Pick<Smarthost, 'scheme' | 'lmtp'>): boolean => scheme === 'lmtp' || lmtp === true;
 
 /** Returns `scheme://host:port`, without credentials. */
-export function printSmarthost({ scheme, host, port, expand, lmtp }: Smarthost): string {
+export function printSmarthost({ scheme, host, port, expand, isWhole, lmtp }: Smarthost): string {
   if (scheme === 'unix') return `${lmtp ? 'lmtp+unix' : 'unix'}:${host}`;
-  const name = host.includes(':') ? `[${host}]` : host;
+  const name = host.includes(':') ? `[${host}]` : `${host}${isWhole ? '.' : ''}`;
   return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
 }
 
 /** The part of a smart host that its URL says. */
-export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand' | 'lmtp'>;
+export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand' | 'isWhole' | 'lmtp'>;
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
   smtp: 'smtp',
@@ -177,7 +179,13 @@ export function parseSmarthost(text: string): Parsed<Address> {
   // Hosts that MX names listen on port 25 (RFC 5321 §5.1), whatever submission servers the domain has.
   const bare = port !== null ? (BY_PORT.get(port) ?? 'submission') : expand.value === 'mx' ? 'smtp' : 'submission';
   const chosen = scheme?.value ?? bare;
-  return parsed({ scheme: chosen, host: host.value, port: port ?? PORTS[chosen], expand: expand.value });
+  return parsed({
+    scheme: chosen,
+    host: host.value,
+    port: port ?? PORTS[chosen],
+    expand: expand.value,
+    ...(name.endsWith('.') ? { isWhole: true } : {}),
+  });
 }
 
 function parseSocket(scheme: string, rest: string): Parsed<Address> {

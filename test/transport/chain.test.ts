@@ -27,11 +27,11 @@ function peer(...shown: readonly Shown[]): TlsPeer {
   } as unknown as TlsPeer;
 }
 
-test('a chain is read to its end: the last that is shown, one that was there before, one that cannot be read, or the tenth', () => {
+test('a chain is read to its end: the last that is shown, one that was there before, one that cannot be read, or the longest that is believed', () => {
   const [leaf, middle, root] = [made({ commonName: 'leaf' }), made({ commonName: 'middle' }), made({ commonName: 'root' })];
   const rootOfItself: Shown = { ...root };
   rootOfItself.issuerCertificate = rootOfItself;
-  const many = Array.from({ length: 12 }, () => made());
+  const many = Array.from({ length: 103 }, () => made());
   const cases: readonly (readonly [readonly Shown[], number, string])[] = [
     [[], 0, 'nothing'],
     [[{}], 0, 'no octets'],
@@ -40,8 +40,8 @@ test('a chain is read to its end: the last that is shown, one that was there bef
     [[leaf, middle, rootOfItself], 3, 'a root names itself as its issuer'],
     [[leaf, middle, leaf, root], 2, 'a circle'],
     [[leaf, { raw: Buffer.from('no certificate') }, root], 1, 'octets that are no certificate'],
-    [many.slice(0, 10), 10, 'ten'],
-    [many, 10, 'twelve'],
+    [many.slice(0, 102), 102, 'a hundred issuers and a root'],
+    [many, 102, 'one more'],
   ];
   for (const [shown, length, why] of cases) {
     const chain = chainOf(peer(...shown));

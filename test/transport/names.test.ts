@@ -1,11 +1,13 @@
 /** Names as this host knows them: files and name servers, against a small one on loopback. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { parseSmarthost } from '../../src/router/smarthost.ts';
 import { endpointsOf, targetsOf } from '../../src/transport/lookup/endpoints.ts';
 import type { IpAddress } from '../../src/transport/lookup/host-files.ts';
 import { type Host, namesOf } from '../../src/transport/lookup/names.ts';
+import type { Target } from '../../src/transport/lookup/target.ts';
 import { hostAt } from '../support/delivery.ts';
-import { a, aaaa, mx, type NameServer, nameServer } from '../support/nameserver.ts';
+import { a, aaaa, mx, type NameServer, nameServer, srv } from '../support/nameserver.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('names');
@@ -37,10 +39,12 @@ const ZONE = {
   'AAAA mail.example.below.example': null,
   'A mail.example': [a('192.0.2.4')],
   'A xn--mller-kva.example': [a('192.0.2.5')],
+  'A one.example.wild.example': [a('192.0.2.66')],
   'A known.example': [a('192.0.2.66')],
   'AAAA known.example': [SIX],
   'MX mx.example': [mx(10, 'one.example')],
   'MX silent.example': null,
+  'SRV _submission._tcp.srv.example': [srv(0, 0, 25, 'one.example')],
 };
 let server: NameServer;
 test.before(async () => {
@@ -110,6 +114,7 @@ const ROWS: readonly (readonly [string, 'any' | 4 | 6, Changes, string, string, 
   ['localhost', 6, {}, '::1', '', 'of the family that is asked for'],
   ['mail.LocalHost', 4, {}, '127.0.0.1', '', 'nor does what is below it'],
   ['localhost', 'any', { files: { '/etc/hosts': '127.0.0.1 localhost' } }, '127.0.0.1', '', '/etc/hosts comes first'],
+  ['müller.example', 'any', { files: { '/etc/hosts': '192.0.2.7 xn--mller-kva.example' } }, '192.0.2.7', '', 'where names stand as A-labels'],
   ['known.example', 'any', { files: { '/etc/hosts': '192.0.2.7 x known.example' } }, '192.0.2.7', '', 'whatever name servers say'],
   ['known.example', 6, { files: { '/etc/hosts': '192.0.2.7 known.example' } }, '2001:db8::1', 'AAAA known.example', 'but not of another family'],
   ['known.example', 'any', { files: { '/etc/nsswitch.conf': 'hosts: dns files', '/etc/hosts': '192.0.2.7 known.example' }, ...FOUR }, '192.0.2.66', 'A known.example', 'in the order of nsswitch.conf'],
@@ -122,6 +127,25 @@ for (const [name, family, changes, expected, asked, why] of ROWS)
       assert.equal(await look(name, family, changes), expected);
       assert.deepEqual([...new Set(server.asked)].sort(), asked === '' ? [] : asked.split(', ').sort());
     }));
+
+test('the search list counts only for names as people write them, without the dot of the root', () =>
+  within(20_000, async () => {
+    const names = namesOf(host({ ...FOUR, files: { '/etc/resolv.conf': 'search wild.example\noptions ndots:5' } }));
+    for (const [url, expected] of [
+      ['smtp://one.example', '192.0.2.66'],
+      ['smtp://one.example.', '192.0.2.1'],
+      ['mx.example/MX', '192.0.2.1'],
+      ['one.example/MX', '192.0.2.1'],
+      ['submission://srv.example/SRV', '192.0.2.1'],
+    ] as const) {
+      const address = parseSmarthost(url);
+      assert.ok(address.ok);
+      const targets = await targetsOf(hostAt(25, address.value), 10_000, names);
+      assert.ok(targets.ok);
+      const found = await endpointsOf(targets.value[0] as Target, 10_000, names);
+      assert.equal(found.ok && found.value[0].address, expected, url);
+    }
+  }));
 
 test('where no nsswitch.conf is, but for Linux, the C library is asked', async () => {
   const files = { '/etc/hosts': '192.0.2.9 localhost' };

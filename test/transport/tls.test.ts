@@ -20,7 +20,7 @@ import { explainChain, explainTlsFailure, type TlsAttempt } from '../../src/tran
 import { wantedNames } from '../../src/transport/tls/peername.ts';
 import { keyBits, prepareTls, type TlsMaterial, type TlsPreparation } from '../../src/transport/tls/tls.ts';
 import { OF_CONFIGURATION } from '../../src/transport/tls/words.ts';
-import type { Connect, Reached, Wire } from '../../src/transport/wire.ts';
+import type { Connect, Reached, Wire, WireEnd } from '../../src/transport/wire.ts';
 import { wireTo } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
@@ -276,6 +276,12 @@ const WEAK: readonly (readonly [why: string, Certificate, caFile: string, RegExp
   [
     'an intermediate with 1024 bits',
     issuedBy(middle({ key: 1024 })),
+    rsaCa.own,
+    /^the issuer's certificate "Middle" has an RSA key of 1024 bits, /,
+  ],
+  [
+    'an intermediate with 1024 bits above twelve others',
+    issuedBy(Array.from({ length: 12 }).reduce<Certificate>((issuer) => makeCertificate({ ca: true, issuer }), middle({ key: 1024 }))),
     rsaCa.own,
     /^the issuer's certificate "Middle" has an RSA key of 1024 bits, /,
   ],
@@ -576,7 +582,13 @@ test('a client shows the configured certificate', async () => {
   const later = (result: Reached<Wire>) => {
     assert.ok(result.ok, detail(result));
     const { value } = result;
-    return new Promise<string>((resolve) => value.listen({ octets: () => {}, end: () => {}, closed: (why) => resolve(why.detail) }));
+    const listener = (tell: (word: string) => void) => ({
+      octets: () => {},
+      // The alert says why, and the end behind it nothing.
+      end: () => tell('it has ended'),
+      closed: (why: WireEnd) => tell(why.detail),
+    });
+    return new Promise<string>((resolve) => value.listen(listener(resolve)));
   };
   assert.match(await handshake(asks(), {}, later), wants);
   const stranger = makeCertificate({ commonName: 'host1' });

@@ -128,6 +128,18 @@ test('an error that is none has words, too', () =>
     }
   }));
 
+test('the end that follows an error, as behind an alert of TLS, says no more than that', () =>
+  within(5000, async () => {
+    const { stream } = loop({ autoDestroy: false });
+    const { told, closed } = watch(nodeWire(stream));
+    stream.emit('error', new Error('the alert'));
+    stream.emit('end');
+    assert.deepEqual(await closed, { detail: 'the alert' });
+    stream.destroy();
+    await turns(3);
+    assert.equal(told.length, 1);
+  }));
+
 test('a stream that does not say that it is closed is closed all the same', () =>
   within(5000, async () => {
     for (const end of [

@@ -77,7 +77,7 @@ export function namesOf(given = THIS_HOST, system: LoadSystem = () => import('./
     servers: host.servers,
   });
   return {
-    addresses: (name, question) => lookUpAddresses(name, question, host, conf(), system),
+    addresses: (name, question) => lookUpAddresses(question.isWhole ? `${name}.` : name, question, host, conf(), system),
     mx: (name, { signal }) => askServers<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
     srv: (name, { signal }) => askServers<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
   };
@@ -112,7 +112,7 @@ async function lookUpAddresses(
   let problem = makeError('ENOTFOUND');
   for (const step of steps) {
     if (step === 'files') {
-      const found = addressesIn(host.read('/etc/hosts') ?? '', name.replace(/\.$/, '')).filter(isWanted);
+      const found = addressesIn(host.read('/etc/hosts') ?? '', (aLabels(name) || name).replace(/\.$/, '')).filter(isWanted);
       if (found.length > 0) return sort(found);
       continue;
     }

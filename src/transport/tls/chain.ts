@@ -28,8 +28,8 @@ export interface ChainLink {
   readonly content: CertificateContent;
 }
 
-/** A chain is seldom longer than four; OpenSSL's own limit is of this order. */
-const LONGEST_CHAIN = 10;
+/** OpenSSL and BoringSSL believe no longer chain: the certificate, a hundred issuers and the root. What is not read here is not judged. */
+const LONGEST_CHAIN = 102;
 
 /** Returns the chain, the peer's own certificate first. It ends at a certificate that cannot be read. */
 export function chainOf(peer: TlsPeer): readonly ChainLink[] {
