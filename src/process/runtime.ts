@@ -6,19 +6,18 @@
 
 import { isOldBun } from '../transport/platform.ts';
 
-/** The first releases of 20 and 22 that will do, as package.json says it; from 24 on all do. */
-const FIRST: readonly (readonly [major: number, minor: number])[] = [
-  [20, 19],
-  [22, 12],
-];
-const ALL_FROM = 24;
+/** The first release of each major version that will do, as package.json says it; from 24 on all do. */
+const FIRST: Readonly<Record<number, number>> = { 20: 19, 22: 12 };
 
 /** Says why nospool does not run on this version of Node; null if it does. */
 export function checkVersion(version: string): string | null {
   const [major, minor] = version.split('.').map(Number) as [number, number];
-  if (major >= ALL_FROM || FIRST.some(([wanted, least]) => major === wanted && minor >= least)) return null;
-  return `this is Node ${version}, which is too old: nospool needs Node ${FIRST.map((each) => each.join('.')).join(', ')}, or ${ALL_FROM} and newer`;
+  // Nothing is as large as what is not there.
+  return major >= 24 || minor >= (FIRST[major] as number) ? null : printAge('Node', version, '20.19, 22.12, or 24');
 }
+
+const printAge = (name: string, version: string, wanted: string): string =>
+  `this is ${name} ${version}, which is too old: nospool needs ${name} ${wanted} and newer`;
 
 const LOG = '/var/log/nospool.log';
 const LOGGERS = ['/usr/bin/logger', '/bin/logger'];
@@ -48,6 +47,5 @@ function writeLog(text: string, load: (id: string) => unknown): void {
 
 process.on('SIGUSR1', () => {});
 const { bun, node } = process.versions;
-const reason =
-  bun === undefined ? checkVersion(node) : isOldBun(bun) ? `this is Bun ${bun}, which is too old: nospool needs Bun 1.4 and newer` : null;
+const reason = bun === undefined ? checkVersion(node) : isOldBun(bun) ? printAge('Bun', bun, '1.4') : null;
 if (reason !== null) refuseToStart(reason);

@@ -7,4 +7,4 @@
 export const hasSystemFiles = (platform: string): boolean => platform !== 'win32';
 
 /** True for a Bun whose TLS is not to be relied on: it passes over versions that a program allows, and shows no certificate that can be read. */
-export const isOldBun = (version: string): boolean => /^(?:0|1\.[0-3])\./.test(version);
+export const isOldBun = (version: string): boolean => /^(0|1\.[0-3])\./.test(version);

@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { DEFAULT_TLS, isLmtp, parseSmarthost } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, isLmtp, parseSmarthost, printSmarthost, type Smarthost } from '../../src/router/smarthost.ts';
 import { SMARTHOST_ERRORS } from '../config/errors.ts';
 
 const test = suite('smarthost');
@@ -65,6 +65,14 @@ test('without a table TLS is verified against the system for the name of the hos
     certificateKey: '',
     minVersion: '1.2',
   });
+});
+
+test('the dot of the root is printed where it was written', () => {
+  for (const text of ['smtp://mail.example.org.:25', 'smtp://mail.example.org:25', 'submission://example.org./SRV']) {
+    const got = parseSmarthost(text);
+    assert.ok(got.ok);
+    assert.equal(printSmarthost(got.value as Smarthost), text);
+  }
 });
 
 test('the scheme or the socket says that LMTP is spoken', () => {

@@ -131,7 +131,8 @@ load('the code that every run loads holds no package, and has not grown unnotice
     assert.ok(length > 0 && length <= limit, `${name} has ${length} octets, more than ${limit}`);
   }
   for (const [file, limit] of [
-    ['sendmail.cjs', 4224],
+    // What is longer Bun keeps in the caller's home (~/.bun), unless the script of nospool install has started it.
+    ['sendmail.cjs', 4 * 1024],
     ['main.cjs', 360 * 1024],
   ] as const)
     assert.ok(statSync(path.join(DIST, file)).size <= limit, file);

@@ -174,7 +174,7 @@ export type Make = (name: string, text: () => string) => Script | PartFunction |
 
 /** Makes a script of this text; an error in it names it. Bun does not load node:vm where it has files of its own. */
 export const makeScript = (name: string, text: string, code: Buffer | null = null): Script =>
-  new (process.getBuiltinModule('node:vm').Script)(text, { filename: name.replace(/(?:\.cjs)?$/, '.cjs'), cachedData: code ?? undefined });
+  new (process.getBuiltinModule('node:vm').Script)(text, { filename: name.replace(/(?:\.cjs)?$/, '.cjs'), cachedData: code || undefined });
 
 /**
  * Gives the program its parts, and modules in files of their own. It opens the rare one of those files now, so that it can be

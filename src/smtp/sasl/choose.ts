@@ -165,7 +165,7 @@ function withoutThrowing({ name, begin }: Mechanism): Mechanism {
             try {
               return guard(step.hear(challenge));
             } catch (thrown) {
-              const said = utf8(String((thrown as Error | null)?.message ?? thrown));
+              const said = utf8(String(thrown).replace(/^Error: /, ''));
               return { cancel: `this system's cryptography refuses it: ${printable(said, 100)}` };
             }
           },

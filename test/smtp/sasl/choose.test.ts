@@ -75,6 +75,7 @@ test('what the platform does not compute is passed over (FIPS 140: MD5), and wha
   const first = chosen.value.begin();
   const nonce = /r=(.*)$/.exec(first.say ?? '')?.[1];
   assert.deepEqual(first.hear(`r=${nonce}abc,s=c2FsdA==,i=4096`), { cancel: "this system's cryptography refuses it: invalid salt length" });
+  assert.deepEqual(first.hear('rubbish'), { cancel: "the server's first SCRAM message cannot be read" });
 });
 
 test('what the caller lacks is told from what the server lacks', () => {
