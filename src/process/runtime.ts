@@ -12,7 +12,7 @@ const FIRST: Readonly<Record<number, number>> = { 20: 19, 22: 12 };
 /** Says why nospool does not run on this version of Node; null if it does. */
 export function checkVersion(version: string): string | null {
   const [major, minor] = version.split('.').map(Number) as [number, number];
-  // Nothing is as large as what is not there.
+  // No number is as large as undefined.
   return major >= 24 || minor >= (FIRST[major] as number) ? null : printAge('Node', version, '20.19, 22.12, or 24');
 }
 
