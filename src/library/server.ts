@@ -178,10 +178,10 @@ function readServer(given: string | URL | Server): Parsed<Host> {
   if (server.socket !== undefined && typeof server.socket !== 'function') return unparsed('socket is a function that connects');
   const ignored = server.ignoreExtensions ?? [];
   if (!isTexts(ignored)) return unparsed('ignoreExtensions is a list of EHLO keywords: ["CHUNKING"]');
-  const { scheme, host, port, expand, isWhole, lmtp } = address.value;
+  const { scheme, host, port, expand, isAbsolute, lmtp } = address.value;
   // Rare keys are added where they are given, so that all others have one shape: a program may have thousands.
   const smarthost: Smarthost = { scheme, host, port, expand, tls: tls.value, auth: policyOf(auth.value) };
-  if (isWhole) Object.assign(smarthost, { isWhole });
+  if (isAbsolute) Object.assign(smarthost, { isAbsolute });
   if (lmtp) Object.assign(smarthost, { lmtp });
   if (link.value.link !== null) Object.assign(smarthost, { link: link.value.link });
   if (ignored.length > 0) Object.assign(smarthost, { ignoreExtensions: ignored.map((keyword) => keyword.toUpperCase()) });

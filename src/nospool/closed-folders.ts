@@ -12,6 +12,11 @@ export function closedToGroup(folder: string, gid: number): string | null {
   return listFolders(path.join(folder, 'x')).find(isClosed) ?? null;
 }
 
+/** The folders that keep some users from the files. */
+export const closedToOthers = (files: readonly string[]): readonly string[] => [
+  ...new Set(files.flatMap(listFolders).filter((folder) => (statSync(folder).mode & 0o001) === 0)),
+];
+
 /** The folders on the way to a file, through links, from the root; as far as this user can see. The file need not be there. */
 export function listFolders(file: string): readonly string[] {
   const folders = new Set<string>();

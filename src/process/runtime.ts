@@ -1,6 +1,6 @@
 /**
  * Prepares the runtime before a command loads anything else. It refuses a Node that is too old; such a Node can read that,
- * because the build writes this file for the language of 2015 and it imports next to nothing. And it listens for SIGUSR1, because
+ * because the build writes this file for the language of 2015 and it imports only what such a Node can read, too. And it listens for SIGUSR1, because
  * Node would else open its inspector to every user of the host. Knows nothing of mail.
  */
 
@@ -12,7 +12,7 @@ const FIRST: Readonly<Record<number, number>> = { 20: 19, 22: 12 };
 /** Says why nospool does not run on this version of Node; null if it does. */
 export function checkVersion(version: string): string | null {
   const [major, minor] = version.split('.').map(Number) as [number, number];
-  // No number is as large as undefined.
+  // A comparison with undefined is false.
   return major >= 24 || minor >= (FIRST[major] as number) ? null : printAge('Node', version, '20.19, 22.12, or 24');
 }
 

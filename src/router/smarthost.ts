@@ -90,8 +90,8 @@ export interface Smarthost {
   readonly port: number;
   /** `/MX` and `/SRV` are looked up at the attempt. */
   readonly expand: 'none' | 'mx' | 'srv';
-  /** The name was written with the dot of the root, so no search list counts for it. */
-  readonly isWhole?: true;
+  /** The name was written with the dot of the root, so no search list counts for it. RFC 1034 §3.1 */
+  readonly isAbsolute?: true;
   /** LMTP is spoken on a `unix:` socket; elsewhere the scheme says it. */
   readonly lmtp?: true;
   readonly tls: TlsPolicy;
@@ -117,14 +117,14 @@ export function printProxy({ scheme, host, port }: ProxyPolicy): string {
 export const isLmtp = ({ scheme, lmtp }: Pick<Smarthost, 'scheme' | 'lmtp'>): boolean => scheme === 'lmtp' || lmtp === true;
 
 /** Returns `scheme://host:port`, without credentials. */
-export function printSmarthost({ scheme, host, port, expand, isWhole, lmtp }: Smarthost): string {
+export function printSmarthost({ scheme, host, port, expand, isAbsolute, lmtp }: Smarthost): string {
   if (scheme === 'unix') return `${lmtp ? 'lmtp+unix' : 'unix'}:${host}`;
-  const name = host.includes(':') ? `[${host}]` : `${host}${isWhole ? '.' : ''}`;
+  const name = host.includes(':') ? `[${host}]` : `${host}${isAbsolute ? '.' : ''}`;
   return `${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand.toUpperCase()}`}`;
 }
 
 /** The part of a smart host that its URL says. */
-export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand' | 'isWhole' | 'lmtp'>;
+export type Address = Pick<Smarthost, 'scheme' | 'host' | 'port' | 'expand' | 'isAbsolute' | 'lmtp'>;
 
 const SCHEMES: Readonly<Record<string, Scheme>> = {
   smtp: 'smtp',
@@ -184,7 +184,7 @@ export function parseSmarthost(text: string): Parsed<Address> {
     host: host.value,
     port: port ?? PORTS[chosen],
     expand: expand.value,
-    ...(name.endsWith('.') ? { isWhole: true } : {}),
+    ...(name.endsWith('.') ? { isAbsolute: true } : {}),
   });
 }
 

@@ -80,10 +80,10 @@ export function tellOfSilence(known: () => Known | null, tell: (words: string) =
 }
 
 /** The silence may be that of a server that expects a TLS handshake: it waits for us to begin, as we wait for its greeting. */
-function aboutSilence({ scheme, host, port, expand }: Smarthost): string | null {
-  if (scheme !== 'smtp' && scheme !== 'submission') return null;
-  const place = expand === 'none' ? `${host.includes(':') ? `[${host}]` : host}:${port}` : '';
-  return `nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write submissions://${place}`;
+function aboutSilence(host: Smarthost): string | null {
+  if (host.scheme !== 'smtp' && host.scheme !== 'submission') return null;
+  const url = host.expand === 'none' ? printSmarthost({ ...host, scheme: 'submissions' }) : 'submissions://';
+  return `nothing at all was heard: a port that is TLS from the start is as silent; if this is one, write ${url}`;
 }
 
 /** A hosts file often leads the name of a mail host to this one, and then TLS is required where nobody expects it. */

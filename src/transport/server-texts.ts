@@ -44,7 +44,7 @@ export class HeardLines {
     const lines = this.#held;
     if (lines.length === 0) return;
     this.#held = [];
-    // As one text.
+    // They are scrubbed as one text.
     const text = (this.#isToAuth ? lines.map(maskLine) : lines).join('\n');
     for (const line of this.#scrub(text, this.#isToAuth).split('\n')) this.#trace('S', line);
   }

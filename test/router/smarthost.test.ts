@@ -102,8 +102,8 @@ test('any text is taken or refused, and what was taken is taken again', () => {
       (text) => {
         const got = parseSmarthost(text);
         if (!got.ok || got.value.scheme === 'unix') return;
-        const { scheme, host, port, expand, isWhole } = got.value;
-        const name = host.includes(':') ? `[${host}]` : `${host}${isWhole ? '.' : ''}`;
+        const { scheme, host, port, expand, isAbsolute } = got.value;
+        const name = host.includes(':') ? `[${host}]` : `${host}${isAbsolute ? '.' : ''}`;
         const again = parseSmarthost(`${scheme}://${name}${expand === 'srv' ? '' : `:${port}`}${expand === 'none' ? '' : `/${expand}`}`);
         assert.deepEqual(again, got, text);
       },

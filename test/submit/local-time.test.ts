@@ -17,9 +17,10 @@ const restore = (): void => {
 };
 test.after.each(restore);
 
-/** None whose rules are decided from year to year (Africa/Casablanca), because the runtime has tables of its own, which may be newer. */
+/** The rules there are decided from year to year, and the runtime has tables of its own, which may be newer: only the past is settled. */
+const UNSETTLED = 'Africa/Casablanca';
 const ZONES = [
-  ...['UTC', 'Etc/GMT+5', 'Europe/Berlin', 'Europe/London', 'Europe/Dublin', 'Asia/Kolkata', 'Asia/Kathmandu', 'Asia/Tokyo'],
+  ...['UTC', 'Etc/GMT+5', 'Europe/Berlin', 'Europe/London', 'Europe/Dublin', UNSETTLED, 'Asia/Kolkata', 'Asia/Kathmandu', 'Asia/Tokyo'],
   ...['America/New_York', 'America/St_Johns', 'America/Argentina/Buenos_Aires', 'America/Port-au-Prince', 'Australia/Lord_Howe'],
   ...['Pacific/Chatham', 'Pacific/Kiritimati', 'EST5EDT'],
 ];
@@ -27,10 +28,11 @@ const ZONES = [
 test('each hour about the changes of the clocks, and each month of ten years, is as the runtime has it', () => {
   for (const name of ZONES) {
     process.env.TZ = name;
-    const hours = [Date.UTC(2026, 2, 29), Date.UTC(2026, 9, 25), Date.UTC(2026, 3, 5), Date.UTC(2026, 10, 1)].flatMap((day) =>
+    const year = name === UNSETTLED ? 2016 : 2026;
+    const hours = [Date.UTC(year, 2, 29), Date.UTC(year, 9, 25), Date.UTC(year, 3, 5), Date.UTC(year, 10, 1)].flatMap((day) =>
       Array.from({ length: 30 }, (_, i) => day + i * 3_600_000),
     );
-    const months = Array.from({ length: 120 }, (_, i) => Date.UTC(2026, i, 1, 12));
+    const months = Array.from({ length: 120 }, (_, i) => Date.UTC(year, i, 1, 12));
     for (const time of [...hours, ...months].map((ms) => new Date(ms)))
       assert.equal(minutesEast(time), 0 - time.getTimezoneOffset(), `${name} ${time.toISOString()}`);
   }

@@ -1,5 +1,6 @@
 /** The standards that the code cites, with titles for people who do not know the numbers. Knows no file. */
 const TITLES: Readonly<Record<number, string>> = {
+  1034: 'domain names',
   1035: 'DNS',
   1122: 'hosts',
   1123: 'hosts',

@@ -20,8 +20,8 @@ test('an empty chunk between CR and LF changes nothing', () => {
   assert.deepEqual(wireOf(kernel('data'), [octets('a\r'), octets(''), octets('\n.b')]), [...octets('a\r\n..b\r\n')]);
 });
 
-/** Words as a processor reads them whose greatest octet is first (s390x), while WebAssembly's memory has the least first there, too. */
-function greatestFirst(octetsAWord: 2 | 4, words: new (...args: never[]) => object): typeof words {
+/** Words as a big-endian processor (s390x) reads them, while WebAssembly's memory is little-endian there, too. */
+function bigEndian(octetsAWord: 2 | 4, words: new (...args: never[]) => object): typeof words {
   const swap = (value: number): number => {
     const octetsOf = Buffer.alloc(4);
     octetsOf.writeInt32LE(value);
@@ -39,14 +39,14 @@ function greatestFirst(octetsAWord: 2 | 4, words: new (...args: never[]) => obje
   });
 }
 
-test('a processor whose greatest octet is first', () => {
+test('a big-endian processor', () => {
   const everywhere = globalThis as unknown as Record<string, new (...args: never[]) => object>;
   const [int16, uint16, int32, uint32] = [Int16Array, Uint16Array, Int32Array, Uint32Array];
   Object.assign(everywhere, {
-    Int16Array: greatestFirst(2, int16),
-    Uint16Array: greatestFirst(2, uint16),
-    Int32Array: greatestFirst(4, int32),
-    Uint32Array: greatestFirst(4, uint32),
+    Int16Array: bigEndian(2, int16),
+    Uint16Array: bigEndian(2, uint16),
+    Int32Array: bigEndian(4, int32),
+    Uint32Array: bigEndian(4, uint32),
   });
   try {
     const there = loadKernel();

@@ -34,7 +34,7 @@ export interface Imported {
 export type Found =
   | { readonly kind: 'file'; readonly text: string }
   | { readonly kind: 'folder' }
-  /** `isThere`: it is no more than this user that may not read it. */
+  /** `isThere`: the file exists, and only cannot be read. */
   | { readonly kind: 'unread'; readonly detail: string; readonly isThere?: boolean };
 export type ReadText = (path: string) => Found;
 
@@ -54,6 +54,7 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
     return unparsed(
       `${place} is not known: name its program with --program (msmtp, ssmtp, dma, nullmailer or esmtp); those of others are not read`,
     );
+  const unread = new Map<string, string>();
   const findFile = (name: string): ForeignFile | null => {
     const above = folder.replace(/[^/]*\/$/, '');
     const other = name.startsWith('/') ? name : name.startsWith('../') ? `${above}${name.slice(3)}` : `${folder}${name}`;
@@ -62,7 +63,6 @@ export function importFrom(path: string, readText: ReadText, program: ForeignPro
     if (content.kind === 'unread' && content.isThere) unread.set(other, content.detail);
     return null;
   };
-  const unread = new Map<string, string>();
   const { plan, notes } = translate(known, file, findFile);
   for (const [other, detail] of unread) notes.dropped({ path: other, text: '' }, 0, 'all of it', `it cannot be read: ${detail}`);
   const remark = `Made by "nospool import" from ${place}; see nospool.toml(5) and try it with "nospool check".`;

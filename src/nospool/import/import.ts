@@ -4,7 +4,7 @@ import path from 'node:path';
 import { SYSTEM_FILE } from '../../config/read.ts';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
 import { findClashes } from '../clashes.ts';
-import { listFolders } from '../closed-folders.ts';
+import { closedToOthers } from '../closed-folders.ts';
 import { explainSystemError, whyNotReplaced, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
 
@@ -65,8 +65,7 @@ export async function runImport({ program, output, force }: ImportOptions, opera
 
 /** Whether every user can read the file. Whoever could not read a command there may not read it in what is made of it. */
 function isForEverybody(file: string): boolean {
-  const folders = listFolders(path.resolve(file));
-  return (statSync(file).mode & 0o004) !== 0 && folders.every((folder) => (statSync(folder).mode & 0o001) !== 0);
+  return (statSync(file).mode & 0o004) !== 0 && closedToOthers([path.resolve(file)]).length === 0;
 }
 
 function readText(file: string): Found {

@@ -29,7 +29,7 @@ import { failWith, writeLines } from '../../process/stderr.ts';
 import { VERSION } from '../../process/version.ts';
 import { type Parsed, parsed, unparsed } from '../../smtp/parsed.ts';
 import { quoteForShell } from '../../trust/rules.ts';
-import { listFolders } from '../closed-folders.ts';
+import { closedToOthers } from '../closed-folders.ts';
 import { walkPath } from '../path-walk.ts';
 import { explainSystemError, makeFoldersAbove, writeWhole } from '../write-files.ts';
 import { printMemoryTest } from './memory-test.ts';
@@ -130,18 +130,20 @@ interface Runtime {
 /** Makes the file for a place beside it. */
 type Make = (fresh: string, place: string) => void;
 
-/** The places of the commands, where links of the system below `base` lead there, and not on this host. The first is that of sendmail. */
+/** Where a file or folder below `base` is, where links lead as they will on that system, and not as on this host. */
+function placeBelow(base: string, file: string): string {
+  try {
+    const [place = file] = [...walkPath(file, base)].at(-1) ?? [];
+    return isBelow(base, place) ? place : file;
+  } catch {
+    // It is not there yet.
+    return file;
+  }
+}
+
+/** The places of the commands. The first is that of sendmail. */
 const placesBelow = (base: string): readonly string[] =>
-  COMMAND_PLACES.map((place) => {
-    const file = path.join(base, place);
-    try {
-      const [folder = ''] = [...walkPath(path.dirname(file), base)].at(-1) ?? [];
-      return isBelow(base, folder) ? path.join(folder, path.basename(file)) : file;
-    } catch {
-      // A folder that is not there yet.
-      return file;
-    }
-  });
+  COMMAND_PLACES.map((place) => path.join(base, place)).map((file) => path.join(placeBelow(base, path.dirname(file)), path.basename(file)));
 
 /** Puts a file of ours at each place. The value is notes; where one cannot be written, the facts until then are said. */
 function placeAll(base: string, facts: string[], make: Make): Parsed<string[]> {
@@ -328,14 +330,8 @@ function removeCopies(base: string, scripts: readonly string[]): string | null {
 
 /** True if env on the system below `base` takes -S with options in it, as that of GNU does. */
 async function hasSplit(base: string): Promise<boolean> {
-  let own = path.join(base, 'usr/bin/env');
-  try {
-    const target = readlinkSync(own);
-    // Alpine has /bin/busybox there, which leads from the root of that system.
-    if (base !== '/' && target.startsWith('/')) own = path.join(base, target);
-  } catch {
-    // It is no link.
-  }
+  // Alpine has a link to /bin/busybox there, which leads from the root of that system.
+  const own = placeBelow(base, path.join(base, 'usr/bin/env'));
   const { status } = await run(existsSync(own) ? own : '/usr/bin/env', ['-S', '-u A B=1 /bin/sh', '-c', 'exit 7'], '');
   return status === 7;
 }
@@ -524,8 +520,7 @@ const outsideOf = (base: string, files: readonly string[]): string[] =>
 /** A note for each folder that some users may not enter, because their sendmail would not start. */
 export function noteClosedFolders(base: string, files: readonly string[]): string[] {
   if (base !== '/') return [];
-  const closed = new Set(files.flatMap(listFolders).filter((folder) => (statSync(folder).mode & 0o001) === 0));
-  return [...closed].map(
+  return closedToOthers(files).map(
     (folder) =>
       `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoteForShell(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
   );

@@ -12,7 +12,7 @@ import { oauthBearer, xoauth2 } from './oauth.ts';
 import {
   type Cancelled,
   type Choice,
-  type Digest,
+  digestFault,
   type Exchange,
   type Hashes,
   keepInitialShort,
@@ -114,20 +114,21 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
     case 'SCRAM-SHA-1-PLUS': {
       const [binding] = channel.bindings;
       if (!binding) return unparsed(`${name} needs a TLS channel it can be bound to`);
-      const digest = name === 'SCRAM-SHA-1-PLUS' ? 'sha1' : 'sha256';
-      return ifComputed(name, digest, hashes) ?? scram({ digest, user, password: secret, binding, hashes });
+      return scram({ digest: name === 'SCRAM-SHA-1-PLUS' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
     }
     case 'SCRAM-SHA-256':
     case 'SCRAM-SHA-1': {
       const binding = flagWithoutBinding(offered, channel);
-      const digest = name === 'SCRAM-SHA-1' ? 'sha1' : 'sha256';
-      return ifComputed(name, digest, hashes) ?? scram({ digest, user, password: secret, binding, hashes });
+      return scram({ digest: name === 'SCRAM-SHA-1' ? 'sha1' : 'sha256', user, password: secret, binding, hashes });
     }
     case 'CRAM-MD5':
     case 'PLAIN':
     case 'LOGIN':
       if (user === '' || secret === '') return unparsed(`${name} needs a user name and a password`);
-      if (name === 'CRAM-MD5') return ifComputed(name, 'md5', hashes) ?? parsed(cramMd5(user, secret, hashes));
+      if (name === 'CRAM-MD5') {
+        const fault = digestFault(name, 'md5', hashes);
+        return fault === null ? parsed(cramMd5(user, secret, hashes)) : unparsed(fault);
+      }
       return parsed(name === 'PLAIN' ? plain(user, secret) : login(user, secret));
     case 'OAUTHBEARER':
     case 'XOAUTH2':
@@ -139,18 +140,6 @@ function make(name: string, { offered, credentials, channel, hashes }: Making): 
         : unparsed('EXTERNAL needs a client certificate and TLS');
     default:
       return unparsed(`the mechanism ${printable(utf8(name), 40)} is not known`);
-  }
-}
-
-const DIGESTS = { md5: 'MD5', sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<Digest, string>;
-
-/** Null where the platform computes the digest; else why not: one that is bound to FIPS 140 has no MD5. */
-function ifComputed(name: string, digest: Digest, hashes: Hashes): Parsed<never> | null {
-  try {
-    hashes.hmac(digest, 'key', '');
-    return null;
-  } catch {
-    return unparsed(`${name} needs ${DIGESTS[digest]}, which this system's cryptography refuses`);
   }
 }
 

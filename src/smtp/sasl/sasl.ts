@@ -52,6 +52,18 @@ export interface Hashes {
   nonce(): string;
 }
 
+const DIGESTS = { md5: 'MD5', sha1: 'SHA-1', sha256: 'SHA-256' } as const satisfies Record<Digest, string>;
+
+/** Why a mechanism cannot have its digest; null where the platform computes it. One that is bound to FIPS 140 has no MD5. */
+export function digestFault(name: string, digest: Digest, hashes: Hashes): string | null {
+  try {
+    hashes.hmac(digest, 'key', '');
+    return null;
+  } catch {
+    return `${name} needs ${DIGESTS[digest]}, which this system's cryptography refuses`;
+  }
+}
+
 /** Hears a challenge where the mechanism has no response left. */
 export const endExchange = (): Cancelled => ({ cancel: 'the server asks for more than the mechanism has' });
 

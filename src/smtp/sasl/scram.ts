@@ -5,7 +5,7 @@
 import { LONGEST_CHALLENGE } from '../limits.ts';
 import { type Parsed, parsed, unparsed } from '../parsed.ts';
 import { base64, fromBase64, printable, utf8 } from '../text.ts';
-import { type Cancelled, type Digest, type Exchange, endExchange, type Hashes, type Mechanism } from './sasl.ts';
+import { type Cancelled, type Digest, digestFault, type Exchange, endExchange, type Hashes, type Mechanism } from './sasl.ts';
 import { saslPrep } from './saslprep.ts';
 
 /** Ties an exchange to its TLS channel; `data` is an octet string. */
@@ -46,8 +46,11 @@ export function scram({ digest, user, password, binding, hashes }: ScramOptions)
   if (!secret.ok) return unparsed(`the password cannot be used with SCRAM: ${secret.detail}`);
   if (name.value === '' || secret.value === '') return unparsed('SCRAM needs a user name and a password');
   const isBound = typeof binding !== 'string';
+  const mechanism = isBound ? `${NAMES[digest]}-PLUS` : NAMES[digest];
+  const fault = digestFault(mechanism, digest, hashes);
+  if (fault !== null) return unparsed(fault);
   return parsed({
-    name: isBound ? `${NAMES[digest]}-PLUS` : NAMES[digest],
+    name: mechanism,
     begin() {
       const nonce = hashes.nonce();
       const header = `${isBound ? `p=${binding.type}` : binding},,`;

@@ -58,7 +58,7 @@ export function loadKernel(): Kernel | null {
     const { encode, sum } = new Instance(new Module(Buffer.from(KERNEL, 'base64')), { '': { memory } }).exports;
     const slots = slotsOf(memory.buffer);
     const results = new DataView(memory.buffer);
-    // WebAssembly's memory has the least octet first, whatever the processor has.
+    // WebAssembly's memory is little-endian on every processor.
     const result = (index: number): number => results.getInt32(4 * index, true);
     const makeEncoder = (framing: Framing) =>
       framing === 'binary' ? contentEncoder(framing) : kernelEncoder(framing, slots, result, encode);

@@ -82,7 +82,7 @@ async function findTargets(
 ): Promise<Parsed<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none')
-    return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false, ...(host.isWhole ? { isWhole: true } : {}) }]);
+    return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false, ...(host.isAbsolute ? { isAbsolute: true } : {}) }]);
   return inTime(within, `looking up ${host.host}`, signal, async (left) => {
     const question: NameQuestion = { family: 'any', signal: left };
     const { mxTargets, srvTargets } = await import('./records.ts');
@@ -108,7 +108,7 @@ export async function endpointsOf(
   if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
   if (isIPv6(name) || name.includes('%')) return keepAllowed(link, name, [{ address: name, family: 6, port }]);
   const found = await inTime(within, `looking up ${name}`, signal, (left) =>
-    lookUp(name, port, names, link, { family: link.family, signal: left, isWhole: target.isWhole ?? target.fromDns }),
+    lookUp(name, port, names, link, { family: link.family, signal: left, isAbsolute: target.isAbsolute ?? target.fromDns }),
   );
   return found.ok ? keepAllowed(link, name, found.value) : found;
 }

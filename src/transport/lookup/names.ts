@@ -77,7 +77,7 @@ export function namesOf(given = THIS_HOST, system: LoadSystem = () => import('./
     servers: host.servers,
   });
   return {
-    addresses: (name, question) => lookUpAddresses(question.isWhole ? `${name}.` : name, question, host, conf(), system),
+    addresses: (name, question) => lookUpAddresses(question.isAbsolute ? `${name}.` : name, question, host, conf(), system),
     mx: (name, { signal }) => askServers<MxRecord[]>(conf(), signal, (resolver, done) => resolver.resolveMx(name, done)),
     srv: (name, { signal }) => askServers<SrvRecord[]>(conf(), signal, (resolver, done) => resolver.resolveSrv(name, done)),
   };

@@ -7,8 +7,8 @@ import type { IpAddress } from './host-files.ts';
 export interface NameQuestion {
   /** The family of addresses to ask for. */
   readonly family: 'any' | 4 | 6;
-  /** The name is whole, as with a dot at its end: no domain of the search list is put behind it. */
-  readonly isWhole?: boolean;
+  /** The name is absolute, as with a dot at its end: no domain of the search list is put behind it. RFC 1034 §3.1 */
+  readonly isAbsolute?: boolean;
   /** It comes when nobody waits for the answer any more. */
   readonly signal: EndSignal;
 }

@@ -13,7 +13,7 @@ const MOST_TARGETS = 16;
  * name is an alias (the answer is then empty and no error). A null MX (RFC 7505 §3) means no host.
  */
 export async function mxTargets({ host, port }: Smarthost, names: Names, question: NameQuestion): Promise<Parsed<readonly Target[]>> {
-  const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false, isWhole: true }];
+  const itself: readonly Target[] = [{ name: host, port, unix: false, fromDns: false, isAbsolute: true }];
   try {
     const records = (await names.mx(host, question)).map((record) => ({ ...record, order: Math.random() }));
     records.sort((a, b) => a.priority - b.priority || a.order - b.order);

@@ -11,7 +11,7 @@ export interface Target {
   /** True when the name came from DNS (MX, SRV), which anybody on the way may have written. */
   readonly fromDns: boolean;
   /** The name was written with the dot of the root. So is every name from DNS. */
-  readonly isWhole?: boolean | undefined;
+  readonly isAbsolute?: boolean | undefined;
   /** undefined: DIRECT. */
   readonly link?: Link;
 }

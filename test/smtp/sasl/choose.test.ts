@@ -57,7 +57,7 @@ test('what the platform does not compute is passed over (FIPS 140: MD5), and wha
   const fips = {
     ...hashes,
     hmac(...[digest, key, text]: Parameters<typeof hashes.hmac>) {
-      if (digest === 'md5') throw new Error('error:0308010C:digital envelope routines::unsupported');
+      if (digest !== 'sha256') throw new Error('error:0308010C:digital envelope routines::unsupported');
       return hashes.hmac(digest, key, text);
     },
     pbkdf2(): string {
@@ -70,6 +70,7 @@ test('what the platform does not compute is passed over (FIPS 140: MD5), and wha
   };
   assert.equal(name('CRAM-MD5 PLAIN'), 'PLAIN');
   assert.equal(name('CRAM-MD5'), "- CRAM-MD5 needs MD5, which this system's cryptography refuses");
+  assert.equal(name('SCRAM-SHA-1-PLUS'), "- SCRAM-SHA-1-PLUS needs SHA-1, which this system's cryptography refuses");
   const chosen = chooseMechanism(words('SCRAM-SHA-256'), password, any, tls, fips);
   assert.ok(chosen.ok);
   const first = chosen.value.begin();
