@@ -108,6 +108,18 @@ function run(names) {
 }
 
 let [passed, failed] = [0, 0];
+const failures = [];
+
+/** The words of each test that failed, without what is long about it; the last words where no test did. */
+function failuresOf(text) {
+  const lines = text.split('\n').map((line) => line.slice(0, 300));
+  const starts = lines.flatMap((line, i) => (/^\s*FAIL\s/.test(line) ? [i] : []));
+  if (starts.length === 0) return lines.filter(Boolean).slice(-15);
+  return starts
+    .slice(0, 20)
+    .flatMap((start, i) => lines.slice(start, Math.min(start + 20, starts[i + 1] ?? Number.POSITIVE_INFINITY)).filter(Boolean));
+}
+
 async function work() {
   for (;;) {
     const next = waiting.shift();
@@ -123,6 +135,7 @@ async function work() {
     );
     const notes = result.failed > 0 ? result.text : (result.text.match(/^.*skipped: needs.*$/gm) ?? []).join('\n');
     if (notes !== '') console.log(notes);
+    if (result.failed > 0) failures.push(`  ${unit}`, ...failuresOf(result.text));
   }
 }
 
@@ -131,5 +144,7 @@ for (const pattern of patterns.filter((each) => !files.some((name) => each.test(
   failed += 1;
 }
 await Promise.all(Array.from({ length: Math.min(jobs, units.size) }, work));
+// Again, at the end: of a long run only that may be kept.
+if (failures.length > 0) console.log(['failed:', ...failures].join('\n'));
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 ? 1 : 0;
