@@ -393,10 +393,10 @@ real('O3: the real logger writes long lines whole, and a socket that nobody read
       const linked = `ln -s ${socket} /dev/log`;
       const taken = await inNamespace(contents, linked, missing, text);
       assert.deepEqual(JSON.parse(taken.stdout || taken.stderr), [{ place: 'syslog', problem: null }, null, null]);
-      const lines = readFileSync(heard, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => line.replace(/^<(?:19|22)>.{15} /, ''));
+      const linesHeard = () => readFileSync(heard, 'utf8').split('\n').filter(Boolean);
+      // The socket has taken them; who reads it may not have.
+      while (linesHeard().length < 3) await new Promise((resolve) => setTimeout(resolve, 20));
+      const lines = linesHeard().map((line) => line.replace(/^<(?:19|22)>.{15} /, ''));
       assert.deepEqual(lines, [`some-tag: ${text} one`, 'some-tag: two', 'some-tag: three']);
       const nobody = `no log was written: there is no syslog at ${missing} or /dev/log; set log`;
       const none = `cannot write the log ${missing} as uid ${UID}: ENOENT: no such file or directory`;
