@@ -23,6 +23,8 @@ const TURN = 256 * 1024;
 const PIECE = process.versions.bun === undefined ? 1 << 20 : 64 * 1024;
 
 const NOTHING = new Uint8Array(0);
+/** One for all: a function made in a write's own place would keep that write's memory until V8 looks through all of it. */
+const doNothing = (): void => {};
 
 export interface ContentReports {
   /** A block is at hand, the input has failed, or all is written. */
@@ -50,7 +52,7 @@ export class ContentWriter {
   #sinceTurn = 0;
   /** Writes that have not completed. */
   #pending = 0;
-  #drained: () => void = () => {};
+  #drained = doNothing;
   /** The session goes on without this content: what is still read of it goes nowhere. */
   #isOver = false;
   /** The block that was announced last, unless all of the content is at hand. */
@@ -190,7 +192,7 @@ export class ContentWriter {
       if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
     };
     const inTwoTurns = (): void => {
-      this.#drained = () => {};
+      this.#drained = doNothing;
       setImmediate(() => void setImmediate(report));
     };
     if (this.isWriting) this.#drained = inTwoTurns;
@@ -229,7 +231,7 @@ export class ContentWriter {
   }
 
   /** Writes octets, `count` of them content. */
-  #write(octets: Uint8Array, count: number, done: (hasFailed: boolean) => void = () => {}): void {
+  #write(octets: Uint8Array, count: number, done: (hasFailed: boolean) => void = doNothing): void {
     this.#octets += count;
     this.#pending += 1;
     this.#reports.moved();
@@ -238,7 +240,7 @@ export class ContentWriter {
       if (this.#pending === 0) {
         // Once, because the commit is a write, too.
         const drained = this.#drained;
-        this.#drained = () => {};
+        this.#drained = doNothing;
         drained();
       }
       this.#reports.moved();
@@ -264,7 +266,7 @@ interface Block {
 export class BlockBuffers {
   readonly #free: Block[] = [];
   #made = 0;
-  #givenBack: () => void = () => {};
+  #givenBack = doNothing;
 
   /** A buffer that is not on its way. It stays free until it is lent. */
   async take(): Promise<Block> {

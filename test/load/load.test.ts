@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as library from '../../src/library/index.ts';
 import { printGrowth } from '../support/heap.ts';
 import { within } from '../support/within.ts';
+import { runLong } from './long.ts';
 import { runParallel } from './parallel.ts';
 import { runPool } from './pool.ts';
 import { runRecipients } from './recipients.ts';
@@ -43,6 +44,18 @@ test('2,000 recipients of -bs do not make it read the alias file again', () =>
     assert.deepEqual(many.held, [2200]);
     // The commands and replies themselves are some 100 octets for each.
     assert.ok(many.read - few.read < many.aliases, `${many.read - few.read} octets more, of a file of ${many.aliases}`);
+  }));
+
+test('half a GiB from a pipe leaves nothing on the heap that only a whole collection would free', () =>
+  within(120_000, async () => {
+    const run = await runLong(8192);
+    assert.equal(run.status, 0, run.said);
+    assert.ok(run.received > 512 << 20);
+    assert.equal(run.whole, 0);
+    // The first ones are still about what was loaded.
+    const [, , , early = 0, ...late] = run.left;
+    assert.ok(late.length > 2, `${run.left}`);
+    assert.ok((late.at(-1) as number) - early < 0.3, `${run.left} MB`);
   }));
 
 for (const way of WAYS)

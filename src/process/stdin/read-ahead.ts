@@ -13,8 +13,13 @@ export const IS_BUN = process.versions.bun !== undefined;
 
 /** The system gives no more than this at once from a pipe, whatever the room. */
 export const PIPE_CHUNK = 64 * 1024;
-/** Room for one chunk in use, one that waits and one that is being read. Whoever writes into the pipe waits while more than that is worked on. */
-const READ_AHEAD = 3 * PIPE_CHUNK;
+/**
+ * Memory that is used of what was named: the more is handed out and written together, the less an octet costs, up to about this. Whoever
+ * writes into the pipe waits while more is worked on.
+ */
+const READ_AHEAD = 8 * PIPE_CHUNK;
+/** Room for one chunk in use, one that waits and one that a thread reads. */
+const READ_IN_THREADS = 3 * PIPE_CHUNK;
 /** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
 export const SHORTEST_WAIT = 1;
 export const LONGEST_WAIT = 50;
@@ -185,5 +190,5 @@ export function readAheadInThreads(fd: number): ReadAhead {
       else if (arrive(count)) read();
     });
   };
-  return { ...source, useMemory: () => source.useMemory(Buffer.allocUnsafeSlow(READ_AHEAD)) };
+  return { ...source, useMemory: () => source.useMemory(Buffer.allocUnsafeSlow(READ_IN_THREADS)) };
 }
