@@ -28,6 +28,8 @@ export interface Input extends Source {
   readonly file?: { readonly size: number; at(offset: number): Source };
   /** Asks that later chunks lie in this memory, because whoever works on octets there need not copy them first. */
   useMemory?(memory: Uint8Array): void;
+  /** Tells that chunks to come are converted octet by octet, which makes it worth while to optimize code. */
+  willConvert?(): void;
 }
 
 export const CLEAN: Ended = { end: 'clean' };

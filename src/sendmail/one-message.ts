@@ -99,16 +99,20 @@ async function submitStdin(
 
 /**
  * Stops V8 from optimizing once content is long. Long content spends its time in system calls and in a kernel of its own:
- * what V8 would optimize besides costs up to 4 MiB of memory and gains nothing. Of the flags that may be set late this is
- * a harmless one: it ends further work.
+ * what V8 would optimize besides costs up to 4 MiB of memory and gains nothing, but where octets are converted. Of the flags that
+ * may be set late this is a harmless one: it ends further work.
  */
 function sparingMemory(input: Input): Input {
+  const setFlag = (flag: string): void => {
+    if (process.versions.bun === undefined) void import('node:v8').then(({ setFlagsFromString }) => setFlagsFromString(flag));
+  };
   return {
     ...input,
     useMemory(memory) {
       input.useMemory?.(memory);
-      if (process.versions.bun === undefined) void import('node:v8').then(({ setFlagsFromString }) => setFlagsFromString('--no-opt'));
+      setFlag('--no-opt');
     },
+    willConvert: () => setFlag('--opt'),
   };
 }
 

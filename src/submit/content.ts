@@ -23,7 +23,6 @@ import type { Delivery } from './delivery.ts';
 import { helloName } from './domain.ts';
 import type { Domains, Sender } from './envelope.ts';
 import { minutesEast } from './local-time.ts';
-import type { Settings } from './settings.ts';
 import { treatEightBit } from './seven-bits.ts';
 import type { Submission } from './submission.ts';
 
@@ -65,7 +64,7 @@ export async function composeContent(
       get replayable() {
         return body.replayable;
       },
-      open: (treatment, last) => openMessage(config, head, body, treatment, last),
+      open: (treatment, last) => openMessage(submission, head, body, treatment, last),
     },
     transaction: {
       reversePath: envelope.reversePath,
@@ -167,9 +166,16 @@ async function chooseBodyCharset(sample: Uint8Array, charset: string, cut: boole
 
 /* ---- octets ---- */
 
-function openMessage(config: Settings, head: Uint8Array, body: Body, treatment: EightBitTreatment, last: boolean): Source | null {
+function openMessage(
+  { config, input }: Submission,
+  head: Uint8Array,
+  body: Body,
+  treatment: EightBitTreatment,
+  last: boolean,
+): Source | null {
   const opened = body.open(last);
   if (opened === null) return null;
+  if (treatment === 'convert') input.willConvert?.();
   const limited = config.longLines === 'refuse' ? limitLines(opened) : opened;
   const patient = config.timeouts.input === Number.POSITIVE_INFINITY ? limited : limitSilence(limited, config.timeouts.input, untilRead);
   const whole = prefixSource(head, patient);

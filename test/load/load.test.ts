@@ -48,7 +48,7 @@ test('2,000 recipients of -bs do not make it read the alias file again', () =>
 
 test('half a GiB from a pipe leaves nothing on the heap that only a whole collection would free', () =>
   within(120_000, async () => {
-    const run = await runLong(8192);
+    const run = await runLong(8192, ['--trace-gc']);
     assert.equal(run.status, 0, run.said);
     assert.ok(run.received > 512 << 20);
     assert.equal(run.whole, 0);
@@ -56,6 +56,18 @@ test('half a GiB from a pipe leaves nothing on the heap that only a whole collec
     const [, , , early = 0, ...late] = run.left;
     assert.ok(late.length > 2, `${run.left}`);
     assert.ok((late.at(-1) as number) - early < 0.3, `${run.left} MB`);
+  }));
+
+test('V8 optimizes what converts long content, as it does not what only passes it on', () =>
+  within(120_000, async () => {
+    const entered = /entry\. function: write|optimizing.*JSFunction write /;
+    const [passed, converted] = [
+      await runLong(512, ['--trace-osr', '--trace-opt']),
+      await runLong(512, ['--trace-osr', '--trace-opt'], false),
+    ];
+    for (const run of [passed, converted]) assert.equal(run.status, 0, run.said.slice(0, 1000));
+    assert.doesNotMatch(passed.said, entered);
+    assert.match(converted.said, entered);
   }));
 
 for (const way of WAYS)

@@ -9,7 +9,7 @@ import { COMMAND, setUp } from '../support/command.ts';
 
 export interface LongRun {
   readonly status: number | null;
-  /** What it wrote, without the engine's lines. */
+  /** What it wrote, and the engine's lines but those of collections. */
   readonly said: string;
   /** Octets that the server has, with commands. */
   readonly received: number;
@@ -19,8 +19,8 @@ export interface LongRun {
   readonly whole: number;
 }
 
-/** A server that takes all content and keeps nothing. */
-function discard(socket: Socket, count: (octets: number) => void): void {
+/** A server that takes all content and keeps nothing; `extensions`: its lines in answer to EHLO. */
+function discard(socket: Socket, extensions: string, count: (octets: number) => void): void {
   let isContent = false;
   let last = '';
   socket.on('error', () => {}).write('220 discard.example\r\n');
@@ -32,16 +32,16 @@ function discard(socket: Socket, count: (octets: number) => void): void {
     for (const line of lines) {
       isContent = /^DATA/i.test(line);
       if (/^QUIT/i.test(line)) socket.end('221 bye\r\n');
-      else socket.write(isContent ? '354 go on\r\n' : /^EHLO/i.test(line) ? '250-discard.example\r\n250 8BITMIME\r\n' : '250 ok\r\n');
+      else socket.write(isContent ? '354 go on\r\n' : /^EHLO/i.test(line) ? extensions : '250 ok\r\n');
     }
   });
 }
 
-/** So many times 64 KiB of content, which is what a pipe gives at once at most. */
-export async function runLong(chunks: number): Promise<LongRun> {
+/** So many times 64 KiB of content, which is what a pipe gives at once at most. Without `eightBit` the server has no 8BITMIME. */
+export async function runLong(chunks: number, flags: readonly string[], eightBit = true): Promise<LongRun> {
   let received = 0;
   const server = createServer((socket) =>
-    discard(socket, (count) => {
+    discard(socket, eightBit ? '250-discard.example\r\n250 8BITMIME\r\n' : '250 discard.example\r\n', (count) => {
       received += count;
     }),
   ).listen(0, '127.0.0.1');
@@ -54,7 +54,7 @@ export async function runLong(chunks: number): Promise<LongRun> {
     `yes '${line}' | dd bs=64k iflag=fullblock count=${chunks} status=none | "$@"`,
     'sh',
     process.execPath,
-    '--trace-gc',
+    ...flags,
     COMMAND,
     '-C',
     config,

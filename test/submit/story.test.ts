@@ -536,4 +536,17 @@ test('long content is worked on in the memory that the input is offered', () =>
     assert.equal(server.held[0]?.octets.toString('latin1'), pieces.join('').replaceAll('\n', '\r\n'));
   }));
 
+test('the input is told that its content is converted, and only then', () =>
+  within(20_000, async () => {
+    for (const [offers, times] of [
+      [['8BITMIME'], 0],
+      [[], 1],
+    ] as const) {
+      let told = 0;
+      const input = { ...pipeOf([HEAD, 'Gr\xfc\xdfe\n']), willConvert: () => void told++ };
+      assert.equal(verdictOf((await submit({ offers }, input)).submitted.outcome), 'accepted');
+      assert.equal(told, times);
+    }
+  }));
+
 test.run();

@@ -48,7 +48,8 @@ export function quotedPrintable(out: OctetBuffer): PartWriter {
     write(octets) {
       // An octet is at most three characters; a soft line break comes once in 25; a held blank comes on top.
       out.reserve(octets.length * 4 + 16);
-      for (const octet of octets) {
+      for (let i = 0; i < octets.length; i++) {
+        const octet = octets[i] as number;
         if (octet === LF || octet === CR) {
           if (octet === LF && afterCR) {
             afterCR = false;
@@ -107,7 +108,8 @@ export function base64Lines(out: OctetBuffer, lines: boolean): PartWriter {
         }
         return;
       }
-      for (const octet of octets) {
+      for (let i = 0; i < octets.length; i++) {
+        const octet = octets[i] as number;
         if (octet !== LF && octet !== CR) put(octet);
         else if (octet === CR || !afterCR) {
           put(CR);
