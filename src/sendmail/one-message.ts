@@ -104,7 +104,7 @@ async function submitStdin(
  */
 function sparingMemory(input: Input): Input {
   const setFlag = (flag: string): void => {
-    if (process.versions.bun === undefined) void import('node:v8').then(({ setFlagsFromString }) => setFlagsFromString(flag));
+    if (process.versions.bun === undefined) process.getBuiltinModule('node:v8').setFlagsFromString(flag);
   };
   return {
     ...input,
