@@ -31,8 +31,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
-  /** `log` and `logFormat` as far as they can be used, because the errors go to the log, too. */
-  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat'>>);
+  /** What says how to tell of the errors, as far as it can be used. */
+  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Telling>);
+
+type Telling = Pick<Config, 'log' | 'logFormat' | 'exitCodes'>;
 
 /** Finds all errors at once. They come in the order of the file's lines, and those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
@@ -54,7 +56,7 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   // Infinity - Infinity is NaN.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
   const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
-  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : pickLog(config)) };
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : pickTelling(config)) };
 }
 
 const partAt = (file: File | null, part: number | undefined): File | null =>
@@ -66,7 +68,7 @@ const orderOf = ({ isInFile, line, part = 0 }: Location): number => (isInFile ? 
 
 /** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['key "log"', 'NOSPOOL_LOG', 'key "log_format"', 'NOSPOOL_LOG_FORMAT'];
-const pickLog = ({ log, logFormat }: Config): Pick<Config, 'log' | 'logFormat'> => ({ log, logFormat });
+const pickTelling = ({ log, logFormat, exitCodes }: Config): Telling => ({ log, logFormat, exitCodes });
 
 const printAt = (file: File | null, { isInFile, label, line, part }: Location, sentence: string): string =>
   `${isInFile ? `${partAt(file, part)?.path}:${line()}` : 'environment'}: ${label} ${sentence}`;
@@ -102,9 +104,9 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
   const aliases = top.get('aliases');
   if (aliases && drafts.length > 0)
     reading.warn(aliases, 'is not used: where a [[router]] is written, aliases need a [[router]] of their own');
-  const lock = isOn('lock');
   const locked = top.get('lock');
-  if (locked && lock && !file?.isSystem) reading.warn(locked, 'means nothing here: only the system file can be locked');
+  const lock = isOn('lock') && file?.isSystem === true;
+  if (locked && isOn('lock') && !lock) reading.warn(locked, 'means nothing here: only the system file can be locked');
   const rewrite = top.get('rewrite');
   const hostname = name('hostname');
   const hostWritten = top.get('hostname');

@@ -9,7 +9,7 @@ import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { latin1 } from '../smtp/text.ts';
 import type { Field } from './fields.ts';
 import { makeOctetBuffer, type OctetBuffer } from './octet-buffer.ts';
-import type { Source } from './source.ts';
+import type { Ended, Source } from './source.ts';
 
 export interface Head {
   readonly fields: readonly Field[];
@@ -18,6 +18,9 @@ export interface Head {
   /** Octets of the source that belong to the header section, with the empty line and an mbox line: the body's offset. */
   readonly consumed: number;
 }
+
+/** With `end` where the source has failed, and not the message. */
+export type HeadAnswer = Parsed<Head> | ({ readonly ok: false } & Extract<Ended, { readonly end: 'failed' }>);
 
 const [NUL, TAB, LF, CR, SPACE, COLON, TILDE] = [0, 9, 10, 13, 32, 58, 126];
 /**
@@ -52,7 +55,7 @@ interface Scan {
  * Reads up to the body. `limit`: octets of the header section, configuration key header_limit.
  * Fails when the section is longer, holds a NUL, or the source fails.
  */
-export async function readHead(source: Source, { limit }: { readonly limit: number }): Promise<Parsed<Head>> {
+export async function readHead(source: Source, { limit }: { readonly limit: number }): Promise<HeadAnswer> {
   const buffer = makeOctetBuffer();
   const scan: Scan = { limit, buffer, place: 'start', at: 0, lineStart: 0, open: null, nameEnd: 0, bounds: [] };
   let found: BodyStart = null;
@@ -61,7 +64,7 @@ export async function readHead(source: Source, { limit }: { readonly limit: numb
     if (got instanceof Uint8Array) {
       buffer.add(got);
       found = scanOn(scan);
-    } else if (got.end === 'failed') return unparsed(got.detail);
+    } else if (got.end === 'failed') return { ok: false, ...got };
     else found = scanEnd(scan);
   }
   const end = typeof found === 'number' && found > limit ? tooLong(limit) : found;

@@ -20,6 +20,7 @@ interface Unsent {
   readonly details: readonly string[];
   /** True: the caller writes all the same, so a client of -bs gets a reply, and what comes is read. */
   readonly isCallerWriting: boolean;
+  readonly status: number;
 }
 
 /** Runs the command. `argv` as in process.argv. */
@@ -32,18 +33,22 @@ export async function sendmail(argv: readonly string[]): Promise<number> {
   if (speaksSmtp) (await import('./dialogue/speak.ts')).keepRepliesAlone();
   const ended = await run(invocation);
   if (typeof ended === 'number') return ended;
-  const { details, isCallerWriting } = ended;
+  const { details, isCallerWriting, status } = ended;
   if (isCallerWriting && speaksSmtp) await (await import('./dialogue/speak.ts')).refuseToSpeak(details);
   await reportUnsent(details);
   if (isCallerWriting) await drain(openStdin());
-  return 1;
+  return status;
 }
 
 /** The value is the exit status, or why nothing was sent if nobody has told that yet. */
 async function run(invocation: Invocation): Promise<number | Unsent> {
   const { mode, tag, verbosity } = invocation;
   if (process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.())
-    return { details: ['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'], isCallerWriting: true };
+    return {
+      details: ['nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it'],
+      isCallerWriting: true,
+      status: 1,
+    };
   if (mode.kind === 'queue') return 0;
   if (mode.kind === 'mailq') return show(['Mail queue is empty']);
   if (mode.kind === 'version') return show([`nospool ${VERSION}`]);
@@ -53,10 +58,14 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   const isShowing = /^(facts|route|verify|newaliases)$/.test(mode.kind);
   // What cannot be obeyed is logged where the configuration says, too. Where nothing was to be sent, nothing failed.
   useLog(isShowing ? { log: 'none' } : answer.ok ? answer.config : answer, who.login, tag);
-  if (mode.kind === 'misused') return { details: [mode.detail], isCallerWriting: true };
-  if (mode.kind === 'refused') return { details: [mode.detail], isCallerWriting: false };
+  const unsent = (details: readonly string[], isCallerWriting: boolean, sysexit = 64): Unsent => ({
+    details,
+    isCallerWriting,
+    status: (answer.ok ? answer.config : answer).exitCodes === 'sysexits' ? sysexit : 1,
+  });
+  if ('detail' in mode) return unsent([mode.detail], mode.kind === 'misused');
   if (mode.kind === 'facts') return (await import('./inspect.ts')).showFacts(answer);
-  if (!answer.ok && !isShowing) return { details: answer.errors, isCallerWriting: true };
+  if (!answer.ok && !isShowing) return unsent(answer.errors, true, 78);
   if (!answer.ok) {
     complain(answer.errors);
     return 1;
@@ -73,7 +82,7 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
     case 'smtp':
     case 'batch': {
       const stdin = openStdin();
-      if (stdin.inetdPort !== null) return { details: ['no SMTP on a network socket: nospool is not a server'], isCallerWriting: false };
+      if (stdin.inetdPort !== null) return unsent(['no SMTP on a network socket: nospool is not a server'], false);
       return (await import('./dialogue/speak.ts')).speakSmtp(config, by, reports, stdin, mode.kind);
     }
     case 'route':

@@ -202,7 +202,7 @@ function sysexitsOf(failure: Failure): number {
       if (failure.at === 'auth') return 77;
       return digit(failure.refusals[0].reply) === 5 && failure.at === 'envelope' ? 65 : 69;
     case 'unsupported':
-      return failure.isOurs ? 78 : failure.at === 'hello' ? 77 : 69;
+      return failure.isOurs ? 78 : 69;
     case 'timeout':
     case 'content':
       return 74;

@@ -38,6 +38,13 @@ export interface StoryOptions extends Pick<DeliveryOptions, 'security' | 'interr
 const LONG = 256 * 1024;
 
 const ofMessage = (detail: string): Failure => ({ kind: 'message', detail });
+const ofInput = (detail: string, reason: 'input' | 'aborted' = 'input'): Failure => ({
+  kind: 'content',
+  at: 'closed',
+  condemns: 'message',
+  reason,
+  detail,
+});
 
 /** Submits one message. Never rejects for anything that a message, a file or a server does. */
 export async function submitMessage(submission: Submission, options: StoryOptions): Promise<Submitted> {
@@ -50,15 +57,14 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, options.observer?.loneDot) : input);
   const source = upToDot(submission.input);
   const head = await readHead(source, { limit: config.headerLimit });
-  if (!head.ok) return endWith(known, ofMessage(head.detail));
+  if (!head.ok) return endWith(known, ('end' in head ? ofInput : ofMessage)(head.detail));
   const given = collectGiven(config, domains, submission.recipients, head.value.fields);
   if (!given.ok) return endWith(known, ofMessage(given.detail));
   const paths = given.value.map(({ path }) => path);
   const signal = options.interrupts?.signal;
   // An alias file may lie on a server that does not answer.
   const routing = await unlessAborted(routeRecipients(config, domains, reversePath, paths), signal);
-  if (routing === null)
-    return endWith(known, { kind: 'content', at: 'closed', condemns: 'message', reason: 'aborted', detail: String(signal?.reason) });
+  if (routing === null) return endWith(known, ofInput(String(signal?.reason), 'aborted'));
   options.observer?.routed?.(routing);
   return sendRouted({ submission, options, domains, sender: sender.value, head: head.value, source, upToDot, given: given.value }, routing);
 }
@@ -99,7 +105,7 @@ async function sendContent(begun: Begun, route: Route, known: SubmissionFacts & 
     fileSize: file && !submission.dotEnds ? file.size - head.consumed : null,
     addOctets: engine.addOctets,
   });
-  if (!body.ok) return endWith(known, ofMessage(body.detail));
+  if (!body.ok) return endWith(known, ofInput(body.detail));
   const { reversePath, recipients } = known;
   const composed = await composeContent(submission, domains, head.fields, body.value, { ...sender, route, reversePath, recipients });
   if (!composed.ok) return endWith(known, ofMessage(composed.detail));

@@ -127,8 +127,8 @@ test('O3: the errors come with the log that is in force, unless it is the log th
     return more;
   };
   const wrong = 'log = "/l"\nlog_format = "json"\nno_such_key = 1';
-  assert.deepEqual(logOf(wrong), { log: '/l', logFormat: 'json' });
-  assert.deepEqual(logOf(wrong.replace('/l', '~/l')), { log: '/home/ops/l', logFormat: 'json' });
+  assert.deepEqual(logOf(wrong), { log: '/l', logFormat: 'json', exitCodes: 'simple' });
+  assert.deepEqual(logOf(wrong.replace('/l', '~/l')), { log: '/home/ops/l', logFormat: 'json', exitCodes: 'simple' });
   assert.deepEqual(logOf('log = "l"'), {});
   assert.deepEqual(logOf('log = "/l"\nlog_format = "yaml"'), {});
   assert.deepEqual(logOf(wrong, { NOSPOOL_LOG: 'l' }), {});
@@ -505,6 +505,7 @@ test('a key without effect gets a warning', () => {
   };
   assert.deepEqual(warnings('lock = true', { isSystem: true }), []);
   assert.match(warnings('lock = true')[0] ?? '', /^\/f:1: key "lock" means nothing here/);
+  assert.equal(config('lock = true').lock, false);
   assert.deepEqual(warnings('lock = false\naliases = ["/a"]'), []);
   const router = '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true';
   assert.deepEqual(warnings(router), []);

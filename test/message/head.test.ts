@@ -200,7 +200,7 @@ test('a failing source is a failure, never an end', async () => {
   for (const start of ['', 'A: 1', 'A: 1\n', 'A: 1\n\r', 'no']) {
     const left: (Uint8Array | Ended)[] = start === '' ? [failed] : [octets(start), failed];
     const head = await readHead({ read: async () => left.shift() ?? CLEAN, close() {} }, wide);
-    assert.deepEqual(head, { ok: false, detail: 'standard input: EIO' });
+    assert.deepEqual(head, { ok: false, end: 'failed', detail: 'standard input: EIO' });
   }
 });
 

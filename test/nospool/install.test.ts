@@ -20,7 +20,7 @@ import fs, {
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { noteClosedFolders } from '../../src/nospool/install/install.ts';
+import { noteClosedCode, noteClosedFolders } from '../../src/nospool/install/install.ts';
 import { printWrapper } from '../../src/nospool/install/wrapper.ts';
 import { configured, nospool, sinkWith } from '../support/admin.ts';
 import { failing, withCalls } from '../support/calls.ts';
@@ -732,6 +732,18 @@ test('O9: a note names each folder that only some users may enter, also where a 
   for (const name of ['closed/node', 'open/node', 'open/through'])
     assert.deepEqual(noteClosedFolders('/', [path.join(folder, name), '/usr/bin/node']), [note], name);
   assert.deepEqual(noteClosedFolders('/', [path.join(folder, 'open/deep/../missing')]), []);
+});
+
+test('a note names code that only some users may read, as a umask of 077 makes it', () => {
+  const folder = scratch();
+  const [command, main] = ['sendmail.cjs', 'main.cjs'].map((name) => path.join(folder, name)) as [string, string];
+  for (const file of [command, main]) writeFileSync(file, '', { mode: 0o644 });
+  assert.deepEqual(noteClosedCode('/', command), []);
+  chmodSync(main, 0o640);
+  assert.deepEqual(noteClosedCode('/', command), [
+    `note: only some users may read ${main}, so the others cannot send mail: run chmod -R o+rX ${folder}`,
+  ]);
+  assert.deepEqual(noteClosedCode('/image', command), []);
 });
 
 test('the one file puts links in place, keeps what was there, and takes them away again', () => {

@@ -52,6 +52,23 @@ test('the plugin for Icinga has the status that Icinga wants', () =>
     assert.match(dead.stdout, /^CRITICAL: 1 smart host is NOT usable\nconfiguration .*\n[\s\S]* problem {7}connection refused\n/);
   }));
 
+test('the first line for Icinga says what the status is for, whatever else ends soon', () =>
+  within(60_000, async () => {
+    const host = await secured();
+    const text = readFileSync(host.config, 'utf8');
+    writeFileSync(host.config, text.replace(/(smarthosts = \[.*)\]/, `$1, "smtp://127.0.0.1:${await deadPort()}"]`));
+    const dead = await programOf('check_nospool', host.config)('40');
+    assert.equal(dead.status, 2);
+    assert.match(dead.stdout, /^CRITICAL: 1 smart host is NOT usable\n[\s\S]*: the certificate of localhost ends in \d+ days\n/);
+    const aliases = path.join(scratch(), 'aliases');
+    writeFileSync(aliases, 'root: "a\n');
+    writeFileSync(host.config, text.replace(/^aliases = .*$/m, '').replace(/^/, `aliases = ["${aliases}"]\n`));
+    const wrong = await programOf('check_nospool', host.config)('40');
+    await host.close();
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.stdout, /^CRITICAL: nospool: \S+\/aliases:1: /);
+  }));
+
 test('what a server says is never a number for Icinga', () =>
   within(60_000, async () => {
     const server = createServer((socket) => socket.on('error', () => undefined).end("554 no|'a'=1;2;3\r\n"));

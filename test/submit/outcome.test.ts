@@ -64,7 +64,7 @@ const FAILURES: readonly (readonly [Failure, readonly string[], number])[] = [
   [rejected('envelope', ['RCPT TO:<\xc3\xbc@b>', '550 no']), ['RCPT TO:<ü@b>: 550 no'], 65],
   [rejected('data', ['DATA', '554 no']), ['DATA: 554 no'], 69],
   [rejected('commit', ['the content', '554 spam']), ['the content: 554 spam'], 69],
-  [{ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'starttls', detail: 'no STARTTLS' }, ['no STARTTLS'], 77],
+  [{ kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'starttls', detail: 'no STARTTLS' }, ['no STARTTLS'], 69],
   [{ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'dsn', detail: 'no DSN' }, ['no DSN'], 69],
   [
     { kind: 'unsupported', at: 'hello', condemns: 'host', lacks: 'configuration', detail: 'no such file', isOurs: true, hint: 'make one' },

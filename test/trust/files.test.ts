@@ -9,6 +9,7 @@ import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, rm
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suiteWith } from '../interop/support/needs.ts';
+import { sinkWith } from '../support/admin.ts';
 import { COMMAND, ENVIRONMENT, type Ended, killAll, RUNTIME, type SmartHost, scratch, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -558,5 +559,26 @@ test('S2: nospool init as root writes lock = true and says what that means; chec
   assert.doesNotMatch(said('users'), /locked/);
   await host.close();
 });
+
+test('SSL_CERT_FILE of the caller names whom to trust, unless the configuration is locked, for every command', () =>
+  within(60_000, async () => {
+    const sink = await sinkWith({ starttls: true });
+    const folder = openFolder();
+    const env = { CONFIG: `${folder}/nospool.toml`, SSL_CERT_FILE: sink.certificate };
+    const script = 'mount -t tmpfs none /etc; cp "$CONFIG" /etc/nospool.toml; exec "$@"';
+    for (const lock of [false, true])
+      for (const [program, ...args] of [
+        [COMMAND, 'x@y.example'],
+        [NOSPOOL, 'send', '--to', 'x@y.example', '-'],
+        [NOSPOOL, 'check'],
+      ] as const) {
+        const host = `smarthosts = ["submission://127.0.0.1:${sink.port}"]`;
+        file(env.CONFIG, `lock = ${lock}\n${TOML.replace(/^.*\n/, `${host}\n`)}tls = { mode = "required" }\n`);
+        const { status, stdout, stderr } = await run(args, { within: script, program, env });
+        assert.equal(status, lock ? 1 : 0, `${args} ${lock}: ${stdout}${stderr}`);
+        if (lock) assert.match(`${stdout}${stderr}`, /certificate|CA store/, args.join());
+      }
+    await sink.close();
+  }));
 
 test.run();

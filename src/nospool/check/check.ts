@@ -109,9 +109,11 @@ export async function runCheck({ config: path, json, verbose, warnDays }: CheckO
   if (json)
     writeJson({ usable: isUsable, ...headingJson(heading), expiring: expiring.map(expiringJson), smarthosts: checks.map(hostJson) });
   if (hosts.length === 0) return failWith(NO_SMARTHOST);
+  const verdict = bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`;
+  const ends = expiring.map(printExpiring);
+  // What the status is for comes last: watchers show the last line.
+  if (!json) writeLines(isUsable ? [verdict, ...ends] : [...ends, verdict]);
   if (aliases.faults.length > 0) failWith(...aliases.faults);
-  if (!json)
-    writeLines([bad === 0 ? `${printCount(hosts.length)} usable` : `${printCount(bad)} NOT usable`, ...expiring.map(printExpiring)]);
   return isUsable ? (warnDays !== null && expiring.length > 0 ? ENDS_SOON : 0) : 1;
 }
 

@@ -115,7 +115,11 @@ async function install({ root, runtime, compile }: InstallOptions): Promise<numb
   const left = removeCopies(base, scripts);
   if (left !== null) notes.push(`note: ${left}`);
   facts.push(`they run ${pathInRoot(base, command)} with ${pathInRoot(base, chosen.interpreter)}`);
-  notes.unshift(...outsideOf(base, [chosen.interpreter, command]), ...noteClosedFolders(base, [chosen.interpreter, command]));
+  notes.unshift(
+    ...outsideOf(base, [chosen.interpreter, command]),
+    ...noteClosedFolders(base, [chosen.interpreter, command]),
+    ...noteClosedCode(base, command),
+  );
   writeLines([...facts, ...notes]);
   return 0;
 }
@@ -524,4 +528,13 @@ export function noteClosedFolders(base: string, files: readonly string[]): strin
     (folder) =>
       `note: only some users may enter ${folder}, so the others cannot send mail: run chmod o+x ${quoteForShell(folder)}, or install from where everybody may enter, such as /opt, with such a runtime`,
   );
+}
+
+/** A note where some users may not read the code: a folder may be opened to them, and the files in it may still be closed. */
+export function noteClosedCode(base: string, command: string): string[] {
+  const closed = base === '/' ? listCode(command).find((file) => (statSync(file).mode & 0o004) === 0) : undefined;
+  if (closed === undefined) return [];
+  return [
+    `note: only some users may read ${closed}, so the others cannot send mail: run chmod -R o+rX ${quoteForShell(path.dirname(command))}`,
+  ];
 }
