@@ -48,7 +48,7 @@ export interface Options {
   readonly recipients?: 'all' | 'any' | undefined;
   /** Octets of a stream that are read before anything connects, and kept so that another server can be tried. Default 65,536. */
   readonly window?: number | undefined;
-  /** 'data': never BDAT, but for binary content. */
+  /** 'data': never BDAT, but for binary content; so it is where a reset may not reach the server (a unix socket, a proxy, a `socket` of yours). */
   readonly framing?: 'auto' | 'data' | undefined;
   /**
    * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a

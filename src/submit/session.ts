@@ -312,8 +312,8 @@ class HostSession implements OpenSession {
         this.#login = { mechanism, offered };
       }),
       transactions,
-      // Where a reset does not reach the server, some (go-smtp) take a last block that is cut for whole.
-      framing: dial || typeof endpoint.family === 'number' ? framing : 'data',
+      // Where a reset may not reach the server (what 'name' and 'unix' are), some (go-smtp) take a last block that is cut for whole.
+      framing: typeof endpoint.family === 'number' ? framing : 'data',
       partial,
       ignoreExtensions: host.ignoreExtensions ?? NO_EXTENSIONS,
     };

@@ -299,7 +299,7 @@ test('a name that only the C library knows is looked up in this process, because
 
 test('a socket of the caller’s: any stream, with the name as it is written, through every door', () =>
   within(10_000, async () => {
-    const host = await startHost();
+    const host = await startHost({ offers: ['PIPELINING', 'CHUNKING'] });
     const asked: Destination[] = [];
     for (const [name, door] of Object.entries(DOORS)) {
       const server: Server = {
@@ -315,6 +315,11 @@ test('a socket of the caller’s: any stream, with the name as it is written, th
       assert.deepEqual([facts.name, facts.address], ['mail.example', 'mail.example']);
     }
     assert.deepEqual(asked, Array(3).fill({ host: 'mail.example', port: 2525 }));
+    const heard = host.sessions.flat();
+    assert.ok(
+      heard.includes('DATA') && !heard.some((line) => line.startsWith('BDAT')),
+      'a reset may not come through, so there are no blocks',
+    );
     await host.stop();
   }));
 
