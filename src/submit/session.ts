@@ -60,7 +60,8 @@ export interface SessionOptions {
   /** EHLO argument; the address literal of the socket replaces what is no domain. */
   readonly hello: string;
   readonly partial: Plan['partial'];
-  readonly framing: Plan['framing'];
+  /** Default: 'auto' where a reset reaches the server. */
+  readonly framing?: Plan['framing'] | undefined;
   readonly transactions: Plan['transactions'];
   readonly security: Security;
   readonly encoder?: ConnectionOptions['encoder'];
@@ -313,7 +314,7 @@ class HostSession implements OpenSession {
       }),
       transactions,
       // Where a reset may not reach the server (what 'name' and 'unix' are), some (go-smtp) take a last block that is cut for whole.
-      framing: typeof endpoint.family === 'number' ? framing : 'data',
+      framing: typeof endpoint.family === 'number' ? (framing ?? 'auto') : ((dial && framing) ?? 'data'),
       partial,
       ignoreExtensions: host.ignoreExtensions ?? NO_EXTENSIONS,
     };
