@@ -48,7 +48,10 @@ export interface Options {
   readonly recipients?: 'all' | 'any' | undefined;
   /** Octets of a stream that are read before anything connects, and kept so that another server can be tried. Default 65,536. */
   readonly window?: number | undefined;
-  /** 'data': never BDAT, but for binary content. */
+  /**
+   * 'data': never BDAT, but for binary content. 'auto' (default): BDAT where the server offers CHUNKING, but not by a unix socket or
+   * a proxy, because a reset does not reach the server there. By a `socket` of yours 'data' is the default: a reset may not get through.
+   */
   readonly framing?: 'auto' | 'data' | undefined;
   /**
    * 'apart' (default): the end of a message is a write of its own, after everything before it has left this process, so that a
@@ -100,7 +103,7 @@ export interface Terms extends Pick<Options, 'signal' | 'trace' | 'progress'> {
   readonly grace: number | undefined;
   readonly partial: 'never' | 'any';
   readonly window: number;
-  readonly framing: 'auto' | 'data';
+  readonly framing: 'auto' | 'data' | undefined;
   readonly commitsAtOnce: boolean;
 }
 
@@ -123,7 +126,7 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
     grace,
     recipients = 'all',
     window = WINDOW,
-    framing = 'auto',
+    framing,
     commit = 'apart',
     trace,
     progress,
@@ -144,7 +147,7 @@ function readOptions(options: Options, more: readonly string[]): Parsed<Terms> {
     countFault('window', window) ??
     (signal !== undefined && !isSignal(signal) ? 'signal is an AbortSignal' : null) ??
     (recipients !== 'all' && recipients !== 'any' ? 'recipients is "all" or "any"' : null) ??
-    (framing !== 'auto' && framing !== 'data' ? 'framing is "auto" or "data"' : null) ??
+    (framing !== undefined && framing !== 'auto' && framing !== 'data' ? 'framing is "auto" or "data"' : null) ??
     (commit !== 'apart' && commit !== 'together' ? 'commit is "apart" or "together"' : null) ??
     (trace !== undefined && typeof trace !== 'function' ? 'trace is a function' : null) ??
     (progress !== undefined && typeof progress !== 'function' ? 'progress is a function' : null);

@@ -60,7 +60,8 @@ export interface SessionOptions {
   /** EHLO argument; the address literal of the socket replaces what is no domain. */
   readonly hello: string;
   readonly partial: Plan['partial'];
-  readonly framing: Plan['framing'];
+  /** Default: 'auto' where a reset reaches the server. */
+  readonly framing?: Plan['framing'] | undefined;
   readonly transactions: Plan['transactions'];
   readonly security: Security;
   readonly encoder?: ConnectionOptions['encoder'];
@@ -312,8 +313,8 @@ class HostSession implements OpenSession {
         this.#login = { mechanism, offered };
       }),
       transactions,
-      // Where a reset does not reach the server, some (go-smtp) take a last block that is cut for whole.
-      framing: dial || typeof endpoint.family === 'number' ? framing : 'data',
+      // Where a reset may not reach the server (what 'name' and 'unix' are), some (go-smtp) take a last block that is cut for whole.
+      framing: typeof endpoint.family === 'number' ? (framing ?? 'auto') : ((dial && framing) ?? 'data'),
       partial,
       ignoreExtensions: host.ignoreExtensions ?? NO_EXTENSIONS,
     };

@@ -122,7 +122,8 @@ async function run(heading: string, { ways, files = {}, env = {} }: Surroundings
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
   try {
     const store = path.join(folder, 'store.pem');
-    for (const [name, text] of Object.entries({ 'store.pem': cert.own, ...files })) {
+    // Without a package.json of its own the folder's scripts are what one above it says, ES modules perhaps.
+    for (const [name, text] of Object.entries({ 'store.pem': cert.own, 'package.json': '{}', ...files })) {
       writeFileSync(path.join(folder, name), text);
       chmodSync(path.join(folder, name), 0o755);
     }

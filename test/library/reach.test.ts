@@ -299,7 +299,7 @@ test('a name that only the C library knows is looked up in this process, because
 
 test('a socket of the caller’s: any stream, with the name as it is written, through every door', () =>
   within(10_000, async () => {
-    const host = await startHost();
+    const host = await startHost({ offers: ['PIPELINING', 'CHUNKING'] });
     const asked: Destination[] = [];
     for (const [name, door] of Object.entries(DOORS)) {
       const server: Server = {
@@ -315,6 +315,11 @@ test('a socket of the caller’s: any stream, with the name as it is written, th
       assert.deepEqual([facts.name, facts.address], ['mail.example', 'mail.example']);
     }
     assert.deepEqual(asked, Array(3).fill({ host: 'mail.example', port: 2525 }));
+    const hasBlocks = () => host.sessions.flat().some((line) => line.startsWith('BDAT'));
+    assert.ok(!hasBlocks(), 'a reset may not get through');
+    const own = { url: 'smtp://mail.example', tls: { mode: 'off' }, socket: () => connectSocket(host.port, '127.0.0.1') } as const;
+    await accepted(submit(ENVELOPE, MESSAGE, { servers: [own], framing: 'auto' }));
+    assert.ok(hasBlocks());
     await host.stop();
   }));
 
