@@ -95,6 +95,21 @@ test('a proxy from the environment replaces that of the file, with its password'
   assert.deepEqual(links(text, env), [link({ proxy: proxy({ host: 'q', user: 'v', secret: file('/other') }), family: 6 })]);
 });
 
+test('the password of a proxy must be the user’s own where an argument names the file, and not where the environment names the password', () => {
+  for (const path of ['/pw', '~/pw', 'credential']) {
+    const toml = parseToml(`smarthosts = ["a"]\nproxy = "socks5://u@p"\nproxy_password_file = "${path}"`);
+    assert.ok(toml.ok);
+    const refuses = (held: string) => (held === 'path' ? 'an argument names this file' : null);
+    const read = (env: Record<string, string>) => {
+      const got = interpret({ path: '/f', toml: toml.value, refuses, isSystem: false }, env, { home: '/home/ops' });
+      assert.ok(got.ok);
+      return got.config.smarthosts[0]?.link?.proxy?.secret;
+    };
+    assert.deepEqual(read({}), { ...file(path.replace('~', '/home/ops')), isOwn: true });
+    assert.deepEqual(read({ NOSPOOL_PROXY: 'socks5://u@q', NOSPOOL_PROXY_PASSWORD_FILE: path }), file(path.replace('~', '/home/ops')));
+  }
+});
+
 test('no error repeats the text before the host of a proxy, because it may be a password', () => {
   for (const text of [
     'proxy = "socks5://u:hunter2@p"',

@@ -8,6 +8,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sink } from '../../src/testing/sink.ts';
 import { suiteWith } from '../interop/support/needs.ts';
 import { COMMAND, ENVIRONMENT, type Ended, killAll, RUNTIME, type SmartHost, scratch, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
@@ -557,6 +558,32 @@ test('S2: nospool init as root writes lock = true and says what that means; chec
   assert.match(JSON.parse(readFileSync(path.join(folder, 'json'), 'utf8')).warnings.join(), /is not locked/);
   assert.doesNotMatch(said('users'), /locked/);
   await host.close();
+});
+
+test('S2: under a locked configuration the caller does not name whom to trust', async () => {
+  await using host = await sink({ tls: 'implicit' });
+  await using other = await sink({ tls: 'implicit' });
+  const folder = openFolder();
+  const [own, system] = [host, other].map(({ certificate }, i) => file(path.join(folder, `${i}.pem`), certificate ?? ''));
+  const text = `[tls]\nmode = "required"\n`;
+  const within =
+    'mount -t tmpfs none /etc; mkdir -p /etc/ssl/certs; cp "$SYSTEM" /etc/ssl/certs/ca-certificates.crt; cp "$CONFIG" /etc/nospool.toml; exec "$@"';
+  for (const lock of [true, false]) {
+    const top = `lock = ${lock}\n${TOML.replace('smtp://127.0.0.1:9', `submissions://127.0.0.1:${host.port}`)}`;
+    const env = { CONFIG: file(path.join(folder, 'c.toml'), top + text), SYSTEM: system ?? '', SSL_CERT_FILE: own ?? '' };
+    for (const [program, args] of [
+      [COMMAND, ['-f', 'a@b.example', 'c@d.example']],
+      [COMMAND, ['-bs']],
+      [NOSPOOL, ['send', '--from', 'a@b.example', '--to', 'c@d.example', '-']],
+      [NOSPOOL, ['check', '--json']],
+    ] as const) {
+      const input = args[0] === '-bs' ? `MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n${LETTER}.\r\n` : LETTER;
+      const { status, stdout, stderr } = await run(args, { program, within, env, input: input.replace(/\r?\n/g, '\r\n') });
+      assert.equal(status, lock ? 1 : 0, `${args}: ${stdout}${stderr}`);
+      if (lock) assert.match(stdout + stderr, /no trusted CA|certificate/, `${args}`);
+    }
+    assert.equal(host.messages.length, lock ? 0 : 3);
+  }
 });
 
 test.run();
