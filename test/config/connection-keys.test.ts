@@ -30,6 +30,9 @@ const file = (path: string) => ({ from: 'file' as const, path });
 const TABLE: readonly [string, (Link | undefined)[], string][] = [
   ['smarthosts = ["a"]', [undefined], 'nothing is written'],
   ['smarthosts = ["a", "b"]\nproxy = "socks5://P"', [link({ proxy: proxy() }), link({ proxy: proxy() })], 'one proxy for all'],
+  ['smarthosts = ["a"]\nproxy_password_file = ""', [undefined], 'an empty password file is none, without a proxy'],
+  ['smarthosts = ["a"]\nproxy = ""\nproxy_password_file = ""', [undefined], 'with an empty proxy'],
+  ['smarthosts = ["a"]\nproxy = "socks5://p"\nproxy_password_file = ""', [link({ proxy: proxy() })], 'and with a proxy without a user'],
   ['smarthosts = ["a"]\nproxy = "SOCKS5://p:9050/"', [link({ proxy: proxy({ port: 9050 }) })], 'a port'],
   [
     'smarthosts = ["a"]\nproxy = "http://[2001:db8::1]:3128"',

@@ -113,6 +113,19 @@ test('S3: the system file is refused before anything of it is read', async () =>
   }
 });
 
+test('S3: where a user may not read the folder beside the system file, nothing is sent by the half of it', async () => {
+  const config = file(path.join(openFolder(), 'c.toml'), TOML);
+  const within = 'mount -t tmpfs none /etc; cp "$CONFIG" /etc/nospool.toml; mkdir -m 711 /etc/nospool.d; exec "$@"';
+  for (const [uid, said] of [
+    [0, null],
+    [USER, /^sendmail: \/etc\/nospool\.d: cannot be read by uid 65534/],
+  ] as const) {
+    const ended = await run(ROUTE, { uid, within, env: { CONFIG: config } });
+    assert.equal(ended.status, said === null ? 0 : 1, ended.stderr);
+    if (said !== null) assert.match(ended.stderr, said);
+  }
+});
+
 test('S3: the user’s own file is refused if its group may change it, unless nobody else is in the group', async () => {
   const home = openFolder();
   mkdirSync(path.join(home, 'nospool'));
@@ -584,6 +597,17 @@ test('S2: under a locked configuration the caller does not name whom to trust', 
     }
     assert.equal(host.messages.length, lock ? 0 : 3);
   }
+});
+
+test('P10: whoever the program was installed set-id for, it does nothing', async () => {
+  for (const word of ['--euid=65534', '--egid=65534'])
+    for (const args of [['-f', 'a@b.example', 'c@d.example'], ['-bp'], ['-bs']]) {
+      const within = `mount -t tmpfs none /var/log; exec setpriv ${word} --clear-groups "$@"`;
+      const { status, stdout, stderr } = await run(args, { within });
+      assert.equal(status, 1, `${word} ${args}`);
+      assert.match(stderr, /^sendmail: nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it\n/);
+      assert.equal(stdout.slice(0, 4), args.includes('-bs') ? '554 ' : '', stdout);
+    }
 });
 
 test.run();
