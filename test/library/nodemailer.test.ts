@@ -902,6 +902,22 @@ for (const [when, server] of [
     }),
   );
 
+for (const pool of [true, false])
+  transport(`a message that is refused before it was read to its end holds no file open${pool ? ', pooled' : ''}`, () =>
+    served({ script: { RCPT: '550 5.1.1 nobody' } }, { pool }, async ({ transport: own }) => {
+      function* endless(): Generator<Buffer> {
+        yield Buffer.from('Subject: x\r\n\r\n');
+        for (;;) yield Buffer.from(LINE);
+      }
+      const stream = Readable.from(endless());
+      const getEnvelope = (): object => ({ from: 'me@here.example', to: ['you@there.example'] });
+      const message = { getEnvelope, messageId: () => '<a@b>', createReadStream: () => stream };
+      const error = await new Promise<Failed | null>((resolve) => own.send({ data: {}, message }, resolve));
+      assert.equal(error?.code, 'EENVELOPE', error?.message);
+      assert.equal(stream.destroyed, true);
+    }),
+  );
+
 /* ---- ends ---- */
 
 transport('a signal ends a message that waits, and one that is under way', async () => {
