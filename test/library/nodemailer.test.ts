@@ -972,6 +972,10 @@ for (const pool of [true, false])
 
 transport('close finishes what is under way, refuses what comes later, and can be waited for', () =>
   served({}, { pool: true }, async ({ send, transport: own, transporter }, host) => {
+    let closed = 0;
+    own.on('close', () => {
+      closed += 1;
+    });
     const work = send();
     await new Promise((resolve) => setTimeout(resolve, 20));
     const closing = own.close();
@@ -981,6 +985,7 @@ transport('close finishes what is under way, refuses what comes later, and can b
     assert.deepEqual([errorOf(late), late.retry], [{ code: 'ECONNECTION', command: 'API' }, 'safe']);
     assert.equal((await failure(transporter.verify())).code, 'ECONNECTION');
     await own.close();
+    assert.equal(closed, 2, 'as often as it was called');
   }),
 );
 
