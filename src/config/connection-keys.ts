@@ -20,8 +20,8 @@ export function readLink(reading: Reading, section: '' | 'host', base: Link, ent
   };
 }
 
-/** True for a link without proxy, source address and family. */
-export const isDirect = ({ proxy, sourceAddress, family }: Link): boolean => proxy === null && sourceAddress === '' && family === 'any';
+/** True for a link without proxy, source address and family. A source address decides the family. */
+export const isDirect = ({ proxy, family }: Link): boolean => proxy === null && family === 'any';
 
 function readProxy(reading: Reading, section: '' | 'host', base: Link, entries: Entries): ProxyPolicy | null {
   const written = entries.get('proxy');

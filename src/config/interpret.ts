@@ -209,7 +209,7 @@ function secretVariables(file: File | null, env: Environment): ReadonlySet<strin
   const left: unknown[] = [file?.toml.table];
   while (left.length > 0) {
     const value = left.pop();
-    if (typeof value !== 'object' || value === null || value instanceof Date) continue;
+    if (typeof value !== 'object' || value === null) continue;
     for (const [name, inner] of Object.entries(value)) {
       if ((name === 'password_env' || name === 'token_env') && typeof inner === 'string') names.add(inner);
       else left.push(inner);

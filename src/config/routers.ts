@@ -5,7 +5,7 @@
 import { whyNotAddable, whyNotRemovable } from '../router/headers.ts';
 import { localPartContent } from '../router/match.ts';
 import type { ManualrouteDefinition, Preconditions, RedirectDefinition, RouterDefinition } from '../router/route.ts';
-import { isAddressLiteral, isDomain, parseMailbox, parseReversePath, printMailbox } from '../smtp/path.ts';
+import { isDomain, parseMailbox, parseReversePath, printMailbox } from '../smtp/path.ts';
 import { draftHosts, type HostDraft, type Inherited, readAuthKey, readIgnored, readTlsKey } from './hosts.ts';
 import { keyOf } from './keys.ts';
 import { isEmpty } from './policy.ts';
@@ -197,7 +197,7 @@ export function readRewrite(reading: Reading, raw: Readonly<Record<string, unkno
     const at = reading.at(['rewrite', from], `key "${from}" in [rewrite]`);
     const left = parseMailbox(from);
     const right = parseMailbox(to);
-    if (!left.ok || isAddressLiteral(from) || (from.includes('*') && !from.startsWith('*@')))
+    if (!left.ok || (from.includes('*') && !from.startsWith('*@')))
       reading.complain(at, 'expects an address, a bare local-part or "*@domain" as the key');
     if (!right.ok) reading.complain(at, `expects an address: ${right.detail}`);
     else if (right.value.localPart.includes('*') && right.value.localPart !== '*') reading.complain(at, 'expects an address or "*@domain"');

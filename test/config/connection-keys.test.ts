@@ -30,6 +30,9 @@ const file = (path: string) => ({ from: 'file' as const, path });
 const TABLE: readonly [string, (Link | undefined)[], string][] = [
   ['smarthosts = ["a"]', [undefined], 'nothing is written'],
   ['smarthosts = ["a", "b"]\nproxy = "socks5://P"', [link({ proxy: proxy() }), link({ proxy: proxy() })], 'one proxy for all'],
+  ['smarthosts = ["a"]\nproxy_password_file = ""', [undefined], 'an empty password file is none, without a proxy'],
+  ['smarthosts = ["a"]\nproxy = ""\nproxy_password_file = ""', [undefined], 'with an empty proxy'],
+  ['smarthosts = ["a"]\nproxy = "socks5://p"\nproxy_password_file = ""', [link({ proxy: proxy() })], 'and with a proxy without a user'],
   ['smarthosts = ["a"]\nproxy = "SOCKS5://p:9050/"', [link({ proxy: proxy({ port: 9050 }) })], 'a port'],
   [
     'smarthosts = ["a"]\nproxy = "http://[2001:db8::1]:3128"',
@@ -93,6 +96,21 @@ test('a proxy from the environment replaces that of the file, with its password'
   assert.deepEqual(links(text, { NOSPOOL_PROXY: 'socks5://q' }), [link({ proxy: proxy({ host: 'q' }) })]);
   const env = { NOSPOOL_PROXY: 'socks5://v@q', NOSPOOL_PROXY_PASSWORD_FILE: '/other', NOSPOOL_FAMILY: '6' };
   assert.deepEqual(links(text, env), [link({ proxy: proxy({ host: 'q', user: 'v', secret: file('/other') }), family: 6 })]);
+});
+
+test('the password of a proxy must be the user’s own where an argument names the file, and not where the environment names the password', () => {
+  for (const path of ['/pw', '~/pw', 'credential']) {
+    const toml = parseToml(`smarthosts = ["a"]\nproxy = "socks5://u@p"\nproxy_password_file = "${path}"`);
+    assert.ok(toml.ok);
+    const refuses = (held: string) => (held === 'path' ? 'an argument names this file' : null);
+    const read = (env: Record<string, string>) => {
+      const got = interpret({ path: '/f', toml: toml.value, refuses, isSystem: false }, env, { home: '/home/ops' });
+      assert.ok(got.ok);
+      return got.config.smarthosts[0]?.link?.proxy?.secret;
+    };
+    assert.deepEqual(read({}), { ...file(path.replace('~', '/home/ops')), isOwn: true });
+    assert.deepEqual(read({ NOSPOOL_PROXY: 'socks5://u@q', NOSPOOL_PROXY_PASSWORD_FILE: path }), file(path.replace('~', '/home/ops')));
+  }
 });
 
 test('no error repeats the text before the host of a proxy, because it may be a password', () => {

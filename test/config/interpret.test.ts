@@ -176,14 +176,20 @@ test('[tls] is under every host; the keys of a host about trust replace it', () 
       [false, '', []],
     ],
   );
-  const lax = config('smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }]\n[tls]\nverify = false').smarthosts;
+  const lax = config(
+    `smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }, { url = "c", tls = { fingerprint = ["${pin}"] } }, { url = "d", tls = { server_name = "s" } },
+       { url = "e", tls = { certificate = "/cert", certificate_key = "/key" } }]\n[tls]\nverify = false`,
+  ).smarthosts;
   assert.deepEqual(
-    lax.map(({ tls }) => [tls.verify, tls.caFile]),
+    lax.map(({ tls }) => [tls.verify, tls.caFile, tls.fingerprint, tls.certificate, tls.certificateKey]),
     [
-      [false, ''],
-      [true, '/ca'],
+      [false, '', [], '', ''],
+      [true, '/ca', [], '', ''],
+      [true, '', [pin], '', ''],
+      [false, '', [], '', ''],
+      [false, '', [], '/cert', '/key'],
     ],
-    'a host with its own CA is verified',
+    'a host with its own CA or fingerprint is verified',
   );
   const routed = config(
     `[tls]\nmode = "opportunistic"\nca_file = "/ca"\nmin_version = "1.3"\n[[router]]\nname = "r"\ndriver = "manualroute"\nhosts = ["a", { url = "b" }]

@@ -902,6 +902,22 @@ for (const [when, server] of [
     }),
   );
 
+for (const pool of [true, false])
+  transport(`a message that is refused before it was read to its end holds no file open${pool ? ', pooled' : ''}`, () =>
+    served({ script: { RCPT: '550 5.1.1 nobody' } }, { pool }, async ({ transport: own }) => {
+      function* endless(): Generator<Buffer> {
+        yield Buffer.from('Subject: x\r\n\r\n');
+        for (;;) yield Buffer.from(LINE);
+      }
+      const stream = Readable.from(endless());
+      const getEnvelope = (): object => ({ from: 'me@here.example', to: ['you@there.example'] });
+      const message = { getEnvelope, messageId: () => '<a@b>', createReadStream: () => stream };
+      const error = await new Promise<Failed | null>((resolve) => own.send({ data: {}, message }, resolve));
+      assert.equal(error?.code, 'EENVELOPE', error?.message);
+      assert.equal(stream.destroyed, true);
+    }),
+  );
+
 /* ---- ends ---- */
 
 transport('a signal ends a message that waits, and one that is under way', async () => {
@@ -956,6 +972,10 @@ for (const pool of [true, false])
 
 transport('close finishes what is under way, refuses what comes later, and can be waited for', () =>
   served({}, { pool: true }, async ({ send, transport: own, transporter }, host) => {
+    let closed = 0;
+    own.on('close', () => {
+      closed += 1;
+    });
     const work = send();
     await new Promise((resolve) => setTimeout(resolve, 20));
     const closing = own.close();
@@ -965,6 +985,7 @@ transport('close finishes what is under way, refuses what comes later, and can b
     assert.deepEqual([errorOf(late), late.retry], [{ code: 'ECONNECTION', command: 'API' }, 'safe']);
     assert.equal((await failure(transporter.verify())).code, 'ECONNECTION');
     await own.close();
+    assert.equal(closed, 2, 'as often as it was called');
   }),
 );
 

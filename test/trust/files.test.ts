@@ -8,8 +8,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sink } from '../../src/testing/sink.ts';
 import { suiteWith } from '../interop/support/needs.ts';
-import { sinkWith } from '../support/admin.ts';
 import { COMMAND, ENVIRONMENT, type Ended, killAll, RUNTIME, type SmartHost, scratch, smartHost } from '../support/command.ts';
 import { within } from '../support/within.ts';
 
@@ -110,6 +110,19 @@ test('S3: the system file is refused before anything of it is read', async () =>
     const ended = await run(ROUTE, { uid, within, env: { CONFIG: config, OWNER: String(owner), MODE: mode } });
     assert.equal(ended.status, status, `${owner} ${mode} ${uid}: ${ended.stderr}`);
     if (status === 1) assert.match(ended.stderr, /^sendmail: \/etc\/nospool\.toml: is refused, because /);
+  }
+});
+
+test('S3: where a user may not read the folder beside the system file, nothing is sent by the half of it', async () => {
+  const config = file(path.join(openFolder(), 'c.toml'), TOML);
+  const within = 'mount -t tmpfs none /etc; cp "$CONFIG" /etc/nospool.toml; mkdir -m 711 /etc/nospool.d; exec "$@"';
+  for (const [uid, said] of [
+    [0, null],
+    [USER, /^sendmail: \/etc\/nospool\.d: cannot be read by uid 65534/],
+  ] as const) {
+    const ended = await run(ROUTE, { uid, within, env: { CONFIG: config } });
+    assert.equal(ended.status, said === null ? 0 : 1, ended.stderr);
+    if (said !== null) assert.match(ended.stderr, said);
   }
 });
 
@@ -560,25 +573,41 @@ test('S2: nospool init as root writes lock = true and says what that means; chec
   await host.close();
 });
 
-test('SSL_CERT_FILE of the caller names whom to trust, unless the configuration is locked, for every command', () =>
-  within(60_000, async () => {
-    const sink = await sinkWith({ starttls: true });
-    const folder = openFolder();
-    const env = { CONFIG: `${folder}/nospool.toml`, SSL_CERT_FILE: sink.certificate };
-    const script = 'mount -t tmpfs none /etc; cp "$CONFIG" /etc/nospool.toml; exec "$@"';
-    for (const lock of [false, true])
-      for (const [program, ...args] of [
-        [COMMAND, 'x@y.example'],
-        [NOSPOOL, 'send', '--to', 'x@y.example', '-'],
-        [NOSPOOL, 'check'],
-      ] as const) {
-        const host = `smarthosts = ["submission://127.0.0.1:${sink.port}"]`;
-        file(env.CONFIG, `lock = ${lock}\n${TOML.replace(/^.*\n/, `${host}\n`)}tls = { mode = "required" }\n`);
-        const { status, stdout, stderr } = await run(args, { within: script, program, env });
-        assert.equal(status, lock ? 1 : 0, `${args} ${lock}: ${stdout}${stderr}`);
-        if (lock) assert.match(`${stdout}${stderr}`, /certificate|CA store/, args.join());
-      }
-    await sink.close();
-  }));
+test('S2: under a locked configuration the caller does not name whom to trust', async () => {
+  await using host = await sink({ tls: 'implicit' });
+  await using other = await sink({ tls: 'implicit' });
+  const folder = openFolder();
+  const [own, system] = [host, other].map(({ certificate }, i) => file(path.join(folder, `${i}.pem`), certificate ?? ''));
+  const text = `[tls]\nmode = "required"\n`;
+  const within =
+    'mount -t tmpfs none /etc; mkdir -p /etc/ssl/certs; cp "$SYSTEM" /etc/ssl/certs/ca-certificates.crt; cp "$CONFIG" /etc/nospool.toml; exec "$@"';
+  for (const lock of [true, false]) {
+    const top = `lock = ${lock}\n${TOML.replace('smtp://127.0.0.1:9', `submissions://127.0.0.1:${host.port}`)}`;
+    const env = { CONFIG: file(path.join(folder, 'c.toml'), top + text), SYSTEM: system ?? '', SSL_CERT_FILE: own ?? '' };
+    for (const [program, args] of [
+      [COMMAND, ['-f', 'a@b.example', 'c@d.example']],
+      [COMMAND, ['-bs']],
+      [NOSPOOL, ['send', '--from', 'a@b.example', '--to', 'c@d.example', '-']],
+      [NOSPOOL, ['check', '--json']],
+    ] as const) {
+      const input = args[0] === '-bs' ? `MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n${LETTER}.\r\n` : LETTER;
+      const { status, stdout, stderr } = await run(args, { program, within, env, input: input.replace(/\r?\n/g, '\r\n') });
+      assert.equal(status, lock ? 1 : 0, `${args}: ${stdout}${stderr}`);
+      if (lock) assert.match(stdout + stderr, /no trusted CA|certificate/, `${args}`);
+    }
+    assert.equal(host.messages.length, lock ? 0 : 3);
+  }
+});
+
+test('P10: whoever the program was installed set-id for, it does nothing', async () => {
+  for (const word of ['--euid=65534', '--egid=65534'])
+    for (const args of [['-f', 'a@b.example', 'c@d.example'], ['-bp'], ['-bs']]) {
+      const within = `mount -t tmpfs none /var/log; exec setpriv ${word} --clear-groups "$@"`;
+      const { status, stdout, stderr } = await run(args, { within });
+      assert.equal(status, 1, `${word} ${args}`);
+      assert.match(stderr, /^sendmail: nospool must not be installed set-id: it needs no privilege; run chmod u-s,g-s on it\n/);
+      assert.equal(stdout.slice(0, 4), args.includes('-bs') ? '554 ' : '', stdout);
+    }
+});
 
 test.run();

@@ -73,6 +73,11 @@ test('S3: on procfs no file of any kind is obeyed, and on FUSE none that an argu
   }
 });
 
+test('S7: a second name is a fault of ~/.forward alone', () => {
+  for (const kind of KINDS)
+    assert.equal(asked(kind, { uid: kind === 'own password' ? SELF : ROOT, links: 2 }) === null, kind !== 'forward', kind);
+});
+
 test('S3: every kind with every owner and every mode is obeyed where the table says so, and nowhere else', () => {
   for (const kind of KINDS) {
     const { owners, changedBy, readBy, mayBeMounted } = RULES[kind];
