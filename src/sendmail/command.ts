@@ -57,16 +57,17 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   const answer = await readConfig({ path: invocation.config, env: process.env, home: who.home, euid: who.euid });
   const isShowing = /^(facts|route|verify|newaliases)$/.test(mode.kind);
   // What cannot be obeyed is logged where the configuration says, too. Where nothing was to be sent, nothing failed.
-  useLog(isShowing ? { log: 'none' } : answer.ok ? answer.config : answer, who.login, tag);
+  const telling = answer.ok ? answer.config : answer;
+  useLog(isShowing ? { log: 'none' } : telling, who.login, tag);
   const unsent = (details: readonly string[], isCallerWriting: boolean, sysexit = 64): Unsent => ({
     details,
     isCallerWriting,
-    status: (answer.ok ? answer.config : answer).exitCodes === 'sysexits' ? sysexit : 1,
+    status: telling.exitCodes === 'sysexits' ? sysexit : 1,
   });
   if ('detail' in mode) return unsent([mode.detail], mode.kind === 'misused');
   if (mode.kind === 'facts') return (await import('./inspect.ts')).showFacts(answer);
-  if (!answer.ok && !isShowing) return unsent(answer.errors, true, 78);
   if (!answer.ok) {
+    if (!isShowing) return unsent(answer.errors, true, 78);
     complain(answer.errors);
     return 1;
   }
