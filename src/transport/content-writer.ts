@@ -20,7 +20,7 @@ const TURN = 256 * 1024;
  * Octets that are encoded and written at once, because a program may give a whole long message as one chunk. Where the runtime
  * does not tell how a write goes on, a slow line must get one done within the time of a block.
  */
-const PIECE = process.versions.bun === undefined ? 1 << 20 : 64 * 1024;
+const PIECE = process.versions.bun === undefined ? 1 << 19 : 64 * 1024;
 
 const NOTHING = new Uint8Array(0);
 /** One for all: a function made in a write's own place would keep that write's memory until V8 looks through all of it. */

@@ -179,8 +179,8 @@ test('a chunk from elsewhere leaves alone what was read into the input buffer an
   assert.ok(room.every((octet) => octet === 97));
 });
 
-test('it reads a mebibyte at a time, and what comes behind an end is a line of its own', () => {
-  assert.equal(kernel.inputBuffer.length, 1 << 20);
+test('it reads half a mebibyte at a time, and what comes behind an end is a line of its own', () => {
+  assert.equal(kernel.inputBuffer.length, 1 << 19);
   const ends = (encoder: ReturnType<typeof kernel>): unknown[] => {
     const pushed = (text: string): string => Buffer.from(encoder.push(octets(text))).toString();
     const ended = (): string => Buffer.from(encoder.end()).toString();

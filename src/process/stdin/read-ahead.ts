@@ -13,13 +13,8 @@ export const IS_BUN = process.versions.bun !== undefined;
 
 /** The system gives no more than this at once from a pipe, whatever the room. */
 export const PIPE_CHUNK = 64 * 1024;
-/**
- * Memory that is used of what was named: the more is handed out and written together, the less an octet costs, up to about this. Whoever
- * writes into the pipe waits while more is worked on.
- */
-const READ_AHEAD = 8 * PIPE_CHUNK;
 /** Room for one chunk in use, one that waits and one that a thread reads. */
-const READ_IN_THREADS = 3 * PIPE_CHUNK;
+const READ_AHEAD = 3 * PIPE_CHUNK;
 /** Milliseconds between two tries where a descriptor in non-blocking mode has nothing, and cannot be waited for. */
 export const SHORTEST_WAIT = 1;
 export const LONGEST_WAIT = 50;
@@ -73,9 +68,9 @@ function makeInbox(isAhead: boolean, go: () => void, close: () => void): Inbox {
   /** Changes to the memory that was named, once nothing that waits lies in the one before; true if it did. */
   function moveToNamed(): boolean {
     if (named === null || ring.waiting > 0) return false;
-    const near = named.subarray(0, READ_AHEAD);
-    ring = new Ring(near, PIPE_CHUNK);
-    batch = near.length / 2 - PIPE_CHUNK;
+    ring = new Ring(named, PIPE_CHUNK);
+    // The more is handed out and written together, the less an octet costs. Whoever writes into the pipe waits while the memory is full.
+    batch = named.length / 2 - PIPE_CHUNK;
     named = null;
     return true;
   }
@@ -190,5 +185,5 @@ export function readAheadInThreads(fd: number): ReadAhead {
       else if (arrive(count)) read();
     });
   };
-  return { ...source, useMemory: () => source.useMemory(Buffer.allocUnsafeSlow(READ_IN_THREADS)) };
+  return { ...source, useMemory: () => source.useMemory(Buffer.allocUnsafeSlow(READ_AHEAD)) };
 }
