@@ -105,8 +105,9 @@ function readAll(reading: Reading, file: File | null, env: Environment): Config 
   if (aliases && drafts.length > 0)
     reading.warn(aliases, 'is not used: where a [[router]] is written, aliases need a [[router]] of their own');
   const locked = top.get('lock');
-  const lock = isOn('lock') && file?.isSystem === true;
-  if (locked && isOn('lock') && !lock) reading.warn(locked, 'means nothing here: only the system file can be locked');
+  const wantsLock = isOn('lock');
+  const lock = wantsLock && file?.isSystem === true;
+  if (locked && wantsLock && !lock) reading.warn(locked, 'means nothing here: only the system file can be locked');
   const rewrite = top.get('rewrite');
   const hostname = name('hostname');
   const hostWritten = top.get('hostname');

@@ -313,7 +313,7 @@ class HostSession implements OpenSession {
         this.#login = { mechanism, offered };
       }),
       transactions,
-      // Where a reset may not reach the server (what 'name' and 'unix' are), some (go-smtp) take a last block that is cut for whole.
+      // By a 'name' or 'unix' a reset may not reach the server, and some (go-smtp) take a last block that is cut for whole.
       framing: typeof endpoint.family === 'number' ? (framing ?? 'auto') : ((dial && framing) ?? 'data'),
       partial,
       ignoreExtensions: host.ignoreExtensions ?? NO_EXTENSIONS,

@@ -17,8 +17,9 @@ const COMMAND_ROOM = 32;
 /** Octets after which the event loop turns once before more are written, because a file is read without waiting for anything. */
 const TURN = 256 * 1024;
 /**
- * Octets that are encoded and written at once, because a program may give a whole long message as one chunk. Where the runtime
- * does not tell how a write goes on, a slow line must get one done within the time of a block.
+ * Octets that are encoded and written at once, because a program may give a whole long message as one chunk. They are no more than
+ * the kernel's slot, because it joins what it must encode in several steps. Where the runtime does not tell how a write goes on, a
+ * slow line must get one done within the time of a block.
  */
 const PIECE = process.versions.bun === undefined ? 1 << 19 : 64 * 1024;
 
