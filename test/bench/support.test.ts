@@ -207,7 +207,12 @@ test('the command of an installed script is found, with quotes', () => {
     ['/usr/bin/node', '/opt/nospool/sendmail.cjs'],
     ["/a b/it's/node", '/c/sendmail.cjs'],
   ] as const)
-    assert.deepEqual(execOf(printWrapper({ ...wrapping, interpreter, command })), [interpreter, '--use-openssl-ca', command]);
+    assert.deepEqual(execOf(printWrapper({ ...wrapping, interpreter, command })), [
+      interpreter,
+      '--use-openssl-ca',
+      '--v8-pool-size=1',
+      command,
+    ]);
   assert.equal(execOf('#!/bin/sh\necho\n'), null);
 });
 

@@ -15,6 +15,8 @@ export interface LongRun {
   readonly received: number;
   /** Megabytes of the heap in use behind each quick collection. */
   readonly left: readonly number[];
+  /** Megabytes that the heap has from the system then, whether in use or not. */
+  readonly taken: readonly number[];
   /** Whole collections. */
   readonly whole: number;
 }
@@ -74,6 +76,7 @@ export async function runLong(chunks: number, flags: readonly string[], eightBit
     said: lines.filter((each) => !/ ms: (?:Scavenge|Mark-Compact)/.test(each)).join('\n'),
     received,
     left: lines.flatMap((each) => / Scavenge .* -> ([\d.]+) /.exec(each)?.slice(1).map(Number) ?? []),
+    taken: lines.flatMap((each) => / Scavenge .* -> [\d.]+ \(([\d.]+)\) /.exec(each)?.slice(1).map(Number) ?? []),
     whole: lines.filter((each) => each.includes(' Mark-Compact ')).length,
   };
 }

@@ -45,7 +45,9 @@ test('install writes scripts that run, and uninstall removes them', async () => 
   for (const place of PLACES) {
     assert.equal(statSync(path.join(root, place)).mode & 0o7777, 0o755, 'no set-id, whatever the umask');
     assert.ok(installed.stdout.includes(`${path.join(root, place)} written\n`));
-    assert.ok(readFileSync(path.join(root, place), 'utf8').includes(`exec ${process.execPath} --use-openssl-ca ${BUILT} "$@"\n`));
+    assert.ok(
+      readFileSync(path.join(root, place), 'utf8').includes(`exec ${process.execPath} --use-openssl-ca --v8-pool-size=1 ${BUILT} "$@"\n`),
+    );
   }
   assert.ok(installed.stdout.includes(`\nthey run ${BUILT} with ${process.execPath}\n`));
   for (const file of [process.execPath, BUILT])
@@ -301,7 +303,9 @@ test('a path inside of the root is written as it will be there', async () => {
   chmodSync(runtime, 0o755);
   const run = await nospool('install', '--root', root, '--runtime', runtime);
   assert.equal(run.status, 0, run.stderr);
-  assert.ok(readFileSync(`${root}/usr/sbin/sendmail`, 'utf8').includes(`\nexec /opt/node --use-openssl-ca ${BUILT} "$@"\n`));
+  assert.ok(
+    readFileSync(`${root}/usr/sbin/sendmail`, 'utf8').includes(`\nexec /opt/node --use-openssl-ca --v8-pool-size=1 ${BUILT} "$@"\n`),
+  );
   assert.ok(run.stdout.includes(`\nthey run ${BUILT} with /opt/node\n`));
 });
 
@@ -699,7 +703,7 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   );
   assert.match(
     printWrapper({ ...wrapping, interpreter: '/usr/bin/node', isBun: false }),
-    /\nexec \/usr\/bin\/node --use-openssl-ca \S+\/sendmail\.cjs "\$@"\n/,
+    /\nexec \/usr\/bin\/node --use-openssl-ca --v8-pool-size=1 \S+\/sendmail\.cjs "\$@"\n/,
   );
   const folder = path.join(scratch(), "it's $(here)");
   mkdirSync(folder);
@@ -709,7 +713,7 @@ test('the script makes Bun read no file of the caller’s folder, and quotes odd
   writeFileSync(`${folder}/sendmail`, printWrapper(odd));
   for (const shell of SHELLS) {
     const run = spawnSync(shell[0] as string, [...shell.slice(1), `${folder}/sendmail`, 'a b', '*'], { encoding: 'utf8' });
-    assert.equal(run.stdout, `--use-openssl-ca\n${odd.command}\na b\n*\n`);
+    assert.equal(run.stdout, `--use-openssl-ca\n--v8-pool-size=1\n${odd.command}\na b\n*\n`);
   }
   rmSync(`${folder}/node`);
   for (const shell of SHELLS) {
