@@ -14,14 +14,17 @@ const TERMINAL = fileURLToPath(new URL('../support/terminal.py', import.meta.url
 const ADMIN = COMMAND.replace(/[\w-]+\.[cm]js$/, 'nospool.mjs');
 const SIGHUP = 1;
 
-type Step = readonly ['await' | 'type', string] | readonly ['pause' | 'signal', number] | readonly ['close'];
+type Step = readonly ['await' | 'type' | 'file', string] | readonly ['signal', number] | readonly ['close'];
 
 let host: SmartHost;
-/** Milliseconds before the verdict. */
-let delay = 0;
+/** Where the verdict comes late: the file that the smart host writes when it has the content. */
+let mark: string | null = null;
 test.before(async () => {
   host = await smartHost(async ({ about }) => {
-    if (about === 'content') await new Promise((resolve) => setTimeout(resolve, delay));
+    if (about === 'content' && mark !== null) {
+      writeFileSync(mark, '');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
     return null;
   });
 });
@@ -111,9 +114,9 @@ test('M2: a terminal that is gone changes nothing for a message that does not co
     const late = await on(LATE, sendmail, { INPUT: input, LATE: '1' });
     assert.deepEqual([late.status, late.taken], [0, ['all of it\r\n']]);
     // The terminal is gone while the run waits for the verdict.
-    delay = 1000;
-    const gone = await on([['pause', 0.5], ['close']], sendmail, { INPUT: input });
-    delay = 0;
+    mark = path.join(scratch(), 'mark');
+    const gone = await on([['file', mark], ['close']], sendmail, { INPUT: input });
+    mark = null;
     assert.deepEqual([gone.status, gone.taken], [0, ['all of it\r\n']]);
   }));
 

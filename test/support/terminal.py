@@ -1,7 +1,7 @@
 """Runs a program on a terminal and does to it what a person does.
 
-Arguments: the steps as JSON, then the program and its arguments. A step is ["await", TEXT], ["type", TEXT], ["pause", SECONDS],
-["signal", NUMBER] or ["close"], which closes the terminal's window. What is told at the end as JSON: exit status, or minus the
+Arguments: the steps as JSON, then the program and its arguments. A step is ["await", TEXT], ["type", TEXT], ["file", PATH],
+which waits until there is one, ["signal", NUMBER] or ["close"], which closes the terminal's window. What is told at the end as JSON: exit status, or minus the
 signal that ended it, and what the terminal showed. The environment's LATE=1 writes "late", and starts the program when the window is closed;
 INPUT gives it a file as standard input, and leaves it the terminal for the rest.
 """
@@ -50,8 +50,10 @@ for what, *given in steps:
     elif what == "type":
         os.write(master, given[0].encode())
         look(0.3)
-    elif what == "pause":
-        look(given[0])
+    elif what == "file":
+        end = time.monotonic() + 15
+        while not os.path.exists(given[0]) and time.monotonic() < end:
+            look(0.02)
     elif what == "signal":
         os.kill(pid, given[0])
     elif what == "close":
