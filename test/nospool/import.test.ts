@@ -646,6 +646,25 @@ test('msmtp: what aliases hold for, and the From field that is added, is told wh
   );
 });
 
+test('dma and ssmtp: at which domain aliases take the mail of other people is told', () => {
+  const told = (files: Files): readonly string[] =>
+    imported(files).notes.flatMap(({ text }) => (/ hold for recipients | behind such a login/.test(text) ? [text] : []));
+  const dma = (text: string) => told({ '/etc/dma/dma.conf': `SMARTHOST a.example\n${text}` });
+  const hold = (domain: string) => [`they also hold for recipients at ${domain}; dma has them for those of this host alone`];
+  assert.deepEqual(dma('MASQUERADE example.org\nMAILNAME web1.example.net\n'), hold('example.org'));
+  assert.deepEqual(dma('MASQUERADE example.org\n'), hold('example.org'));
+  for (const none of [
+    'MAILNAME web1.example.net\n',
+    'MASQUERADE me@example.org\nMAILNAME web1.example.net\n',
+    'NULLCLIENT\nMASQUERADE example.org\n',
+    '',
+  ])
+    assert.deepEqual(dma(none), [], none);
+  assert.deepEqual(told({ '/etc/ssmtp/ssmtp.conf': 'mailhub=a\nroot=ops@example.net\nrewriteDomain=example.org\n' }), [
+    'the router also takes mail in which example.org is written behind such a login; ssmtp does not',
+  ]);
+});
+
 test('O7: a setting without effect gets no note that it is mapped', () => {
   const all = imported({ '/etc/msmtprc': 'account default\nhost a.example\nallow_from_override off\n' });
   const [note] = all.notes.filter(({ key }) => key === 'allow_from_override');
