@@ -13,8 +13,8 @@ export interface AliasCheck {
   readonly faults: readonly string[];
   /** `file:line: target`, of files and pipes: mail to such an entry fails, the file is right all the same. */
   readonly locals: readonly string[];
-  /** Sentences, `file:line: …`, of entries that never count, because an earlier one of the same file has their key. */
-  readonly repeated: readonly string[];
+  /** Sentences, `file:line: …`, of entries that never count: an earlier one of the file has their key, or it is an address. */
+  readonly unused: readonly string[];
   /** Included files, each once for each list that includes it, in the order in which they are met. */
   readonly includes: readonly { readonly file: string; readonly by: string }[];
   /** Reads an alias file. */
@@ -23,11 +23,17 @@ export interface AliasCheck {
   list(file: string, text: string): void;
 }
 
+/** Says of each key that is an address why it matches nothing. The files of Postfix's virtual_alias_maps have such keys. */
+export const explainAddressKeys = (keys: readonly string[], place: string): readonly string[] =>
+  keys
+    .filter((key) => key.includes('@'))
+    .map((key) => `${place}: "${key}" matches nothing, because keys are local-parts: domains = ["…"] in a [[router]] says whose`);
+
 export function makeAliasCheck(): AliasCheck {
   let entries = 0;
   const faults: string[] = [];
   const locals: string[] = [];
-  const repeated: string[] = [];
+  const unused: string[] = [];
   const includes: { readonly file: string; readonly by: string }[] = [];
   const met = new Set<string>();
 
@@ -48,7 +54,7 @@ export function makeAliasCheck(): AliasCheck {
     },
     faults,
     locals,
-    repeated,
+    unused,
     includes,
     aliases(file) {
       const lines = new Map<string, number>();
@@ -57,7 +63,8 @@ export function makeAliasCheck(): AliasCheck {
         take(entry) {
           const first = lines.get(entry.key);
           if (first === undefined) lines.set(entry.key, entry.line);
-          else repeated.push(`${file}:${entry.line}: "${entry.key}" is in line ${first} already, and that one counts`);
+          else unused.push(`${file}:${entry.line}: "${entry.key}" is in line ${first} already, and that one counts`);
+          unused.push(...explainAddressKeys([entry.key], `${file}:${entry.line}`));
           entries += 1;
           look(listOfEntry(entry, file));
         },

@@ -1,7 +1,7 @@
 /** Reads all alias files as routing would, and says what is wrong with them: for `newaliases` and `nospool check`. */
 import { existsSync } from 'node:fs';
 import { type RouterConfig, withDefaults } from '../router/defaults.ts';
-import { makeAliasCheck } from '../router/newaliases.ts';
+import { explainAddressKeys, makeAliasCheck } from '../router/newaliases.ts';
 import type { Unread } from '../router/want.ts';
 import { aliasFiles, type RoutingSettings } from './routing.ts';
 
@@ -28,8 +28,11 @@ export async function checkAliasFiles(config: RoutingSettings): Promise<AliasRep
   const faults: string[] = [];
   const absent: string[] = [];
   const files: { readonly kind: 'aliases' | 'include'; readonly file: string }[] = [];
+  const unmatched: string[] = [];
   for (const router of withDefaults(config)) {
-    if (router.driver !== 'redirect' || router.file === '') continue;
+    if (router.driver !== 'redirect') continue;
+    unmatched.push(...explainAddressKeys(Object.keys(router.data ?? {}), `data of router "${router.name}"`));
+    if (router.file === '') continue;
     files.push({ kind: 'aliases', file: router.file });
     const unread = await pass(router.file, check.aliases(router.file), () => false);
     if (unread === null) continue;
@@ -48,7 +51,7 @@ export async function checkAliasFiles(config: RoutingSettings): Promise<AliasRep
     entries: check.entries,
     faults: [...new Set([...faults, ...check.faults])],
     locals: [...new Set(check.locals)],
-    idle: [...absent, ...listUnread(config), ...check.repeated],
+    idle: [...absent, ...listUnread(config), ...unmatched, ...check.unused],
     files,
   };
 }

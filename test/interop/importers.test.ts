@@ -38,6 +38,7 @@ const MESSAGES = {
   local: { args: ['root@localhost', 'alice@example.net'], fields: 'From: App <app@x.example>\n' },
   shop: { args: ['-f', 'cart@shop.example', 'alice@there.example'], fields: 'From: cart@shop.example\n' },
   work: { args: ['-f', 'me@work.example', 'alice@there.example'], fields: 'From: me@work.example\n' },
+  colleague: { args: ['boss@example.org', 'root'], fields: 'Subject: for a colleague\n' },
   null: { args: ['-f', '<>', 'alice@there.example'], fields: 'From: App <app@x.example>\n' },
 } as const satisfies Readonly<Record<string, Message>>;
 
@@ -131,6 +132,22 @@ const MSMTP: readonly Row[] = [
       '/etc/msmtp-aliases': 'root: admin@example.org # me\n# others\ndefault: all@example.org, more@example.org\n',
     },
     messages: ['root', 'stranger', 'fields'],
+  },
+  {
+    title: 'an alias for all others where EHLO says the domain of everybody',
+    files: {
+      [OWN]: `account default\n${CLEAR}from web1@example.org\ndomain example.org\naliases /etc/msmtp-aliases\n`,
+      '/etc/msmtp-aliases': 'default: all@example.net\n',
+    },
+    messages: ['colleague', 'stranger'],
+  },
+  {
+    title: 'indented aliases',
+    files: {
+      [OWN]: `account default\n${CLEAR}from web1@example.org\naliases /etc/msmtp-aliases\n`,
+      '/etc/msmtp-aliases': 'daemon: admin@example.org\n  root: ops@example.org\n',
+    },
+    messages: ['root'],
   },
   {
     title: 'a plain alias file, beside accounts',

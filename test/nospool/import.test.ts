@@ -601,6 +601,18 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     ['aliases: {"root":"admin@example.org","*":"all@example.org"}'],
   ],
   [
+    'an indented alias of msmtp’s is one of its own',
+    { '/etc/msmtprc': 'host a.example\naliases /etc/aliases\n', '/etc/aliases': 'root: admin@example.org\n  daemon: ops@example.org\n' },
+    routes,
+    ['aliases: {"root":"admin@example.org","daemon":"ops@example.org"}'],
+  ],
+  [
+    'msmtp’s alias for all others takes no mail of other people',
+    { '/etc/msmtprc': 'host a.example\ndomain example.org\naliases /etc/aliases\n', '/etc/aliases': 'default: all@example.net\n' },
+    ({ hostname, qualifyRecipient, routers }) => [hostname, qualifyRecipient, ...routers.map(({ domains }) => domains)],
+    ['example.org', 'localhost', ['localhost']],
+  ],
+  [
     'an alias file that reads alike stays one',
     { '/etc/msmtprc': 'host a.example\naliases /etc/aliases\n', '/etc/aliases': '# ours\nroot: admin@example.org\n' },
     ({ aliases }) => aliases,
@@ -619,6 +631,39 @@ for (const [title, files, facts, expected] of FOUND)
     assert.deepEqual(all.errors, [], all.toml);
     assert.deepEqual(facts(config(all.toml)), expected, all.toml);
   });
+
+test('msmtp: what aliases hold for, and the From field that is added, is told where it differs', () => {
+  const { notes } = imported({
+    '/etc/msmtprc': 'host a.example\nset_from_header off\naliases /etc/al\n',
+    '/etc/al': 'root: b@c.example\n',
+  });
+  assert.deepEqual(
+    notes.filter(({ key, effect }) => ['aliases', 'set_from_header'].includes(key) && effect === 'approximated').map(({ text }) => text),
+    [
+      'they hold for recipients at the name of this host, or at localhost; msmtp has them for bare ones alone',
+      'From is added where it is missing',
+    ],
+  );
+});
+
+test('dma and ssmtp: at which domain aliases take the mail of other people is told', () => {
+  const told = (files: Files): readonly string[] =>
+    imported(files).notes.flatMap(({ text }) => (/ hold for recipients | behind such a login/.test(text) ? [text] : []));
+  const dma = (text: string) => told({ '/etc/dma/dma.conf': `SMARTHOST a.example\n${text}` });
+  const hold = (domain: string) => [`they also hold for recipients at ${domain}; dma has them for those of this host alone`];
+  assert.deepEqual(dma('MASQUERADE example.org\nMAILNAME web1.example.net\n'), hold('example.org'));
+  assert.deepEqual(dma('MASQUERADE example.org\n'), hold('example.org'));
+  for (const none of [
+    'MAILNAME web1.example.net\n',
+    'MASQUERADE me@example.org\nMAILNAME web1.example.net\n',
+    'NULLCLIENT\nMASQUERADE example.org\n',
+    '',
+  ])
+    assert.deepEqual(dma(none), [], none);
+  assert.deepEqual(told({ '/etc/ssmtp/ssmtp.conf': 'mailhub=a\nroot=ops@example.net\nrewriteDomain=example.org\n' }), [
+    'the router also takes mail in which example.org is written behind such a login; ssmtp does not',
+  ]);
+});
 
 test('O7: a setting without effect gets no note that it is mapped', () => {
   const all = imported({ '/etc/msmtprc': 'account default\nhost a.example\nallow_from_override off\n' });

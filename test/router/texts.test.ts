@@ -109,6 +109,16 @@ bitbucket: /dev/null
 files: "/home/joe/Mail/with blank"
 quoted: ":include:/etc/lists/quoted"
 `;
+test('keys that are addresses, as virtual_alias_maps of Postfix has them, are told', () => {
+  const check = makeAliasCheck();
+  const reader = check.aliases('/virtual');
+  reader.read('bob@shop.example  bob@example.org\n@shop.example: all@example.org\nroot: bob@shop.example\n');
+  reader.end();
+  const why = 'matches nothing, because keys are local-parts: domains = ["…"] in a [[router]] says whose';
+  assert.deepEqual(check.unused, [`/virtual:1: "bob@shop.example" ${why}`, `/virtual:2: "@shop.example" ${why}`]);
+  assert.deepEqual([check.entries, check.faults], [3, []]);
+});
+
 test('O9: real alias files are without fault; an entry that never counts is told', () => {
   const check = makeAliasCheck();
   const reader = check.aliases('/etc/aliases');
@@ -117,7 +127,7 @@ test('O9: real alias files are without fault; an entry that never counts is told
   assert.deepEqual(check.faults, []);
   assert.equal(check.entries, 21);
   assert.equal(check.locals.length, 8);
-  assert.deepEqual(check.repeated, ['/etc/aliases:9: "mailer-daemon" is in line 2 already, and that one counts']);
+  assert.deepEqual(check.unused, ['/etc/aliases:9: "mailer-daemon" is in line 2 already, and that one counts']);
   assert.deepEqual(
     check.includes.map(({ file }) => file),
     ['/etc/lists/list', '/etc/lists/quoted'],

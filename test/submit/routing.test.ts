@@ -488,7 +488,7 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
   });
   const routers = [
     redirect({ file: join(home, 'absent') }),
-    redirect({ name: 'r2', data: { a: 'b' } }),
+    redirect({ name: 'r2', data: { a: 'b', 'c@d.example': 'e' } }),
     redirect({ name: 'r3', file: home }),
     manualroute(),
   ];
@@ -498,7 +498,10 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
     entries: 0,
     faults: [`cannot read ${home}/absent: no such file or directory`, `${home} is refused, because it is not a regular file`],
     locals: [],
-    idle: [`${one} is not read: where a [[router]] is written, an alias file needs one of its own, driver = "redirect", file = "${one}"`],
+    idle: [
+      `${one} is not read: where a [[router]] is written, an alias file needs one of its own, driver = "redirect", file = "${one}"`,
+      'data of router "r2": "c@d.example" matches nothing, because keys are local-parts: domains = ["…"] in a [[router]] says whose',
+    ],
     files: [
       { kind: 'aliases', file: join(home, 'absent') },
       { kind: 'aliases', file: home },

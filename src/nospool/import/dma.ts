@@ -138,6 +138,9 @@ function setAliases(top: TomlTable, settings: WrittenSettings, { map, drop, appr
   const aliases = settings.get('ALIASES')?.value || '/etc/aliases';
   if (aliases !== '/etc/aliases') top.aliases = [aliases];
   map('ALIASES', 'aliases');
+  const { hostname, qualify_domain: domain } = top;
+  if (domain !== undefined && domain !== hostname)
+    approximate('ALIASES', `they also hold for recipients at ${domain}; dma has them for those of this host alone`);
   approximate('NULLCLIENT', 'mail for mailboxes of this host goes to the smart host, unless aliases names another address');
 }
 

@@ -169,8 +169,11 @@ interface Aliased {
 }
 
 /**
- * Names the alias file where it means the same to us. msmtp ends an entry at any "#" and takes "default" for all other
- * names, so the entries of a file with one of these go into the configuration.
+ * Names the alias file where it means the same to us. msmtp ends an entry at any "#", reads an indented one, and takes
+ * "default" for all other names, so the entries of a file with one of these go into the configuration.
+ *
+ * msmtp has aliases for recipients without a domain. With a "default" these get a domain that no mailbox has, because
+ * `*` would take the mail of everybody at the name of this host, which may be that of the whole company.
  */
 function setAliases(file: ForeignFile, { line, value }: WrittenSetting, findFile: FindFile, { top, routers, notes }: Aliased): void {
   const name = routerName('aliases', routers);
@@ -179,9 +182,12 @@ function setAliases(file: ForeignFile, { line, value }: WrittenSetting, findFile
   if (found === null)
     notes.approximated(file, line, 'aliases', 'it was not read: write "*:" for an entry "default:", and no comment behind an entry');
   if (entries?.isOwn) {
+    const takesAll = entries.byName.has('default');
     const data = Object.fromEntries([...entries.byName].map(([alias, to]) => [alias === 'default' ? '*' : alias, to]));
-    routers.unshift({ settings: { name, driver: 'redirect' }, data });
-    notes.mapped(file, line, 'aliases', `router "${name}" has the entries of ${value}, in which comments or "default" are msmtp's own`);
+    routers.unshift({ settings: { name, driver: 'redirect', ...(takesAll ? { domains: [LOCAL] } : {}) }, data });
+    if (takesAll) top.qualify_recipient = LOCAL;
+    const own = 'comments, indented entries or "default"';
+    notes.mapped(file, line, 'aliases', `router "${name}" has the entries of ${value}, in which ${own} are msmtp's own`);
   } else if (routers.length > 0) {
     routers.unshift({ settings: { name, driver: 'redirect', file: value } });
     notes.mapped(file, line, 'aliases', `router "${name}"`);
@@ -189,7 +195,11 @@ function setAliases(file: ForeignFile, { line, value }: WrittenSetting, findFile
     top.aliases = [value];
     notes.mapped(file, line, 'aliases', 'aliases');
   }
+  const where = top.qualify_recipient === LOCAL ? `${LOCAL}, which bare recipients get` : 'the name of this host, or at localhost';
+  notes.approximated(file, line, 'aliases', `they hold for recipients at ${where}; msmtp has them for bare ones alone`);
 }
+
+const LOCAL = 'localhost';
 
 /** Entries by their names; `isOwn` = only msmtp reads the file so. */
 function readMsmtpAliases(file: ForeignFile): { readonly byName: ReadonlyMap<string, string>; readonly isOwn: boolean } {
@@ -199,7 +209,7 @@ function readMsmtpAliases(file: ForeignFile): { readonly byName: ReadonlyMap<str
     const [entry = ''] = text.split('#', 1);
     const [name = '', to = ''] = entry.split(':').map((part) => part.trim());
     if (name === '' || to === '') continue;
-    isOwn ||= name === 'default' || entry.length < text.length;
+    isOwn ||= name === 'default' || entry.length < text.length || /^\s/.test(text);
     if (!byName.has(name)) byName.set(name, to);
   }
   return { byName, isOwn };
@@ -222,6 +232,7 @@ function noteTheRest(file: ForeignFile, accounts: readonly MsmtpAccount[], alive
     const why = WITHOUT_COUNTERPART[key];
     if (why) notes.dropped(file, line, key, why);
     else if (IN_ADDRESS.has(key)) notes.mapped(file, line, key, 'part of the smart host');
+    else if (key === 'set_from_header' && /^off$/i.test(value)) notes.approximated(file, line, key, 'From is added where it is missing');
     else if (HANDLED.has(key) && /^(on|off|auto|system|)$/i.test(value)) notes.mapped(file, line, key, 'as it is without a key');
     else notes.dropped(file, line, key, HANDLED.has(key) ? 'it has no effect on this account' : 'it holds for the default account only');
   }

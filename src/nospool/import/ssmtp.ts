@@ -93,7 +93,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
       'root',
       `a router for the ${logins.length} logins of this host with a uid below 1000; it does not know logins that are added later`,
     );
-    approximate('root', 'the router also takes them where this host is written as their domain');
+    approximate('root', `the router also takes mail in which ${domain || 'this host'} is written behind such a login; ssmtp does not`);
   } else map('root', 'as it is without a key');
   const revaliases = findFile('revaliases');
   if (revaliases) readRevaliases(revaliases, { notes, rewrite, routers, host, hub, security });

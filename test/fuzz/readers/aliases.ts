@@ -109,7 +109,7 @@ export const reader: Reader = {
     file.read(input);
     file.end();
     assert.equal(check.entries, entries.length);
-    for (const sentence of [...check.faults, ...check.locals, ...check.repeated]) {
+    for (const sentence of [...check.faults, ...check.locals, ...check.unused]) {
       const line = Number(/^\/aliases:(\d+): ./.exec(sentence)?.[1]);
       assert.ok(line >= 1 && line <= lines, `no line of ${lines} in: ${sentence}`);
     }
