@@ -209,13 +209,15 @@ test('messages one behind the other: what the server says in one piece is told a
 
 test('an envelope behind a content has half a minute for its first reply, others the time that they have', async () => {
   const LOST = 'timeout at envelope, condemns address';
-  for (const [said, command, ends] of [
-    ['250 taken\n', 60_000, 30_013],
+  for (const [said, command, ends, isByKey] of [
+    ['250 taken\n', 60_000, 30_013, false],
     // What was asked for may be less.
-    ['250 taken\n', 10_000, 10_013],
+    ['250 taken\n', 10_000, 10_013, true],
+    ['250 taken\n', 30_000, 30_013, true],
     // The server has heard it.
-    ['250 taken\n250 from\n', 60_000, 60_013],
-  ] as const)
+    ['250 taken\n250 from\n', 60_000, 60_013, true],
+  ] as const) {
+    let limit: unknown;
     await inScene(
       async ({ time, say, submit, happened }) => {
         submit();
@@ -228,8 +230,21 @@ test('an envelope behind a content has half a minute for its first reply, others
         await time.passUntil(100_000);
         assert.deepEqual(happened(), [`${ends} outcome 1: = ${LOST}`]);
       },
-      { options: { timeouts: { ...LIMITS, command } }, tells: /outcome/ },
+      {
+        options: {
+          timeouts: { ...LIMITS, command },
+          observer: {
+            settled(outcome) {
+              if (outcome.kind === 'failed' && outcome.failure.kind === 'timeout') limit = outcome.failure.limit ?? null;
+            },
+          },
+        },
+        tells: /outcome/,
+      },
     );
+    // No key sets the half minute.
+    assert.deepEqual(limit, isByKey ? { key: 'command', milliseconds: command } : null);
+  }
 });
 
 test('LMTP: the verdicts of a message are as many as its recipients, and what follows is about the next', () =>
