@@ -53,8 +53,7 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
     };
     const start = () => {
       clearTimeout(stagger);
-      const endpoint = endpoints[next++];
-      if (endpoint === undefined) return;
+      const endpoint = endpoints[next++] as Endpoint;
       options.began?.(endpoint);
       const lost = (why: Unreached) => {
         stop();

@@ -65,8 +65,8 @@ async function inScene(
         setImmediate(() => done?.(false));
       },
       end: () => note(`${time.now} we end`),
-      destroy: () => {
-        if (isOpen) note(`${time.now} destroyed`);
+      destroy: (breaks?: boolean) => {
+        if (isOpen) note(`${time.now} ${breaks ? 'reset' : 'destroyed'}`);
         close('the connection was closed');
       },
     } as unknown as Wire;
@@ -286,6 +286,38 @@ test('a trace of a message hears its lines, and its progress takes the place of 
     ]);
     assert.equal(happened().filter((what) => what === 'progress 21').length, 1);
   }));
+
+test('whoever destroys a session while he is told of its content breaks the connection, because the content is cut', async () => {
+  let destroy = (): void => {};
+  for (const [by, ends] of [
+    [/^C MAIL/, '1 destroyed'],
+    [/^C BDAT/, '3 reset'],
+    // Whatever was sent before may still become the message.
+    [/^S 250 taken/, '4 destroyed'],
+  ] as const)
+    await inScene(
+      async ({ connection, say, submit, happened }) => {
+        destroy = () => connection.destroy();
+        submit();
+        await say(GREETING);
+        await say('250-there\n250 CHUNKING\n');
+        await say('250 from\n');
+        await say('250 to\n');
+        await say('250 taken\n');
+        assert.deepEqual(happened(), [ends]);
+      },
+      {
+        options: {
+          observer: {
+            trace: (side, line) => {
+              if (by.test(`${side} ${line}`)) destroy();
+            },
+          },
+        },
+        tells: /destroyed|reset/,
+      },
+    );
+});
 
 test('a message whose signal has come before is not sent, be it the urgent one', () =>
   inScene(
