@@ -187,6 +187,26 @@ test('what a stream throws when it writes all that waits is an error of the stre
     assert.equal(await closed, 'it is odd');
   }));
 
+test('a stream may give text or any octets; what is neither is an error of the stream', () =>
+  within(10_000, async () => {
+    const stream = new Duplex({ readableObjectMode: true, read() {}, write: (_chunk, _encoding, done) => setImmediate(done) });
+    const dialed = await dialWire(() => stream, 60_000, undefined);
+    assert.ok(dialed.ok);
+    let heard = '';
+    const closed = new Promise<string>((resolve) =>
+      dialed.value.listen({
+        octets: (octets) => {
+          heard += octets.toString('latin1');
+        },
+        end: () => {},
+        closed: ({ detail }) => resolve(detail),
+      }),
+    );
+    for (const chunk of ['220 ', Buffer.from('here'), new Uint8Array([13, 10]), 7]) stream.push(chunk);
+    assert.equal(await closed, 'the stream gave neither octets nor text');
+    assert.equal(heard, '220 here\r\n');
+  }));
+
 test('what was thrown is kept beside the failure, and its words are scrubbed of secrets', () =>
   within(10_000, async () => {
     const cause = error('http://tim:tanstaaf@proxy does not answer');
