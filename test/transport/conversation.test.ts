@@ -319,6 +319,25 @@ test('whoever destroys a session while he is told of its content breaks the conn
     );
 });
 
+test('without PIPELINING a message whose signal comes behind the end of the content before it is not sent', () =>
+  inScene(
+    async ({ say, submit, settle, happened }) => {
+      const controller = new AbortController();
+      submit();
+      submit(1, { signal: controller.signal });
+      await say(GREETING);
+      await say('250 there\n');
+      for (const reply of ['250 from\n', '250 to\n', '354 go\n']) await say(reply);
+      happened();
+      controller.abort('enough');
+      await settle();
+      assert.deepEqual(happened(), ['5 outcome 1: = content at ready, condemns message']);
+      await say('250 taken\n');
+      assert.deepEqual(happened(), ['6 outcome 0: = accepted 250 taken']);
+    },
+    { tells: /outcome|^began|^>/ },
+  ));
+
 test('a message whose signal has come before is not sent, be it the urgent one', () =>
   inScene(
     async ({ say, submit, settle, happened }) => {
