@@ -32,9 +32,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type Interpreted =
   | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
   /** What says how to tell of the errors, as far as it can be used. */
-  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Telling>);
-
-type Telling = Pick<Config, 'log' | 'logFormat' | 'exitCodes'>;
+  | ({ readonly ok: false; readonly errors: readonly string[] } & Partial<Pick<Config, 'log' | 'logFormat' | 'exitCodes'>>);
 
 /** Finds all errors at once. They come in the order of the file's lines, and those of the environment last. */
 export function interpret(file: File | null, env: Environment, directories: Directories): Interpreted {
@@ -56,7 +54,8 @@ export function interpret(file: File | null, env: Environment, directories: Dire
   // Infinity - Infinity is NaN.
   errors.sort((a, b) => (a.line === b.line ? 0 : a.line - b.line));
   const isRefused = errors.some(({ at }) => LOG_LABELS.includes(at.label));
-  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], ...(isRefused ? {} : pickTelling(config)) };
+  const { log, logFormat, exitCodes } = config;
+  return { ok: false, errors: [...new Set(errors.map(({ text }) => text))], exitCodes, ...(isRefused ? {} : { log, logFormat }) };
 }
 
 const partAt = (file: File | null, part: number | undefined): File | null =>
@@ -68,7 +67,6 @@ const orderOf = ({ isInFile, line, part = 0 }: Location): number => (isInFile ? 
 
 /** An error with one of these labels means that nothing is written to the log. */
 const LOG_LABELS: readonly string[] = ['key "log"', 'NOSPOOL_LOG', 'key "log_format"', 'NOSPOOL_LOG_FORMAT'];
-const pickTelling = ({ log, logFormat, exitCodes }: Config): Telling => ({ log, logFormat, exitCodes });
 
 const printAt = (file: File | null, { isInFile, label, line, part }: Location, sentence: string): string =>
   `${isInFile ? `${partAt(file, part)?.path}:${line()}` : 'environment'}: ${label} ${sentence}`;

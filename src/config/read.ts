@@ -16,7 +16,8 @@ export interface ConfigRequest {
   readonly path: string | null;
   /** True: an administrator gave `path`, not a program whose arguments may come from others. Default false. */
   readonly isTrusted?: boolean;
-  readonly env: Environment;
+  /** Loses what a locked configuration keeps out for good. */
+  readonly env: { [name: string]: string | undefined };
   /** The home directory in the password database; null = none. */
   readonly home: string | null;
   readonly euid: number;
@@ -70,6 +71,8 @@ async function findConfig(request: ConfigRequest, read: (path: string, kind: Con
   const file = mayLock ? await parseFiles(system, true) : null;
   if (file?.ok === false) return file;
   if (file?.value.toml.table.lock === true) {
+    // A locked configuration is the only one: also for whom to trust.
+    delete env.SSL_CERT_FILE;
     const answer = await finish(system, true, {}, directories, [], file);
     return answer.ok ? { ...answer, warnings: [...answer.warnings, ...listIgnored(request, systemFile)] } : answer;
   }

@@ -24,7 +24,5 @@ export async function loadConfiguration(path: string): Promise<LoadedConfigurati
     return null;
   }
   const { config, warnings } = answer;
-  // As sendmail does: a locked configuration is the only one, also for whom to trust.
-  if (config.lock) delete process.env.SSL_CERT_FILE;
   return { config, warnings, who, submitter: () => makeSubmitter(who, config.hostname, null) };
 }

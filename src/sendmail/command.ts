@@ -73,8 +73,6 @@ async function run(invocation: Invocation): Promise<number | Unsent> {
   }
   const { config } = answer;
   if (verbosity > 0) complain(answer.warnings);
-  // A locked configuration is the only one: also for whom to trust.
-  if (config.lock) delete process.env.SSL_CERT_FILE;
   const by = await makeSubmitter(who, config.hostname, invocation.fullName);
   const reports = makeReports(config, tag, verbosity);
   switch (mode.kind) {

@@ -43,7 +43,11 @@ function hintFor(failure: SessionFailure, known: Known): string | null {
   if (kind === 'rejected') {
     const isAnswer = (...codes: readonly number[]): boolean => failure.refusals.some(({ reply }) => codes.includes(reply.code));
     // 530 by RFC 3207 §4, 538 by older rules: the login is refused because it is in clear.
-    if (at === 'auth') return host.auth && ((isAnswer(530, 538) && aboutClear(known)) || aboutRefusal(host.auth, known));
+    if (at === 'auth') {
+      // A 4yz says nothing of user and secret.
+      const isFinal = host.auth && failure.refusals[0].reply.code >= 500;
+      return isFinal ? (isAnswer(530, 538) && aboutClear(known)) || aboutRefusal(host.auth, known) : null;
+    }
     if (isAnswer(530)) return aboutLogin(known);
     // A command that is not known or not implemented; 501 and 504 are about the name in it. RFC 5321 §4.2.2
     if (at === 'hello') return isAnswer(500, 502) ? aboutProtocol(host) : null;

@@ -77,7 +77,7 @@ export function chooseReversePath(config: Settings, domains: Domains, login: str
 }
 
 /** Nothing can be sent, so whatever else is missing matters later. */
-const hasNoSmarthost = ({ smarthosts, routers }: Settings): boolean =>
+export const hasNoSmarthost = ({ smarthosts, routers }: Settings): boolean =>
   smarthosts.length === 0 && routers.every(({ driver }) => driver !== 'manualroute');
 
 /* ---- the recipients ---- */
@@ -97,8 +97,7 @@ export function collectGiven(
     qualifyRecipient,
     spell: asciiDomain,
   });
-  if (found.ok) return parsed(found.value.map((path) => ({ path })));
-  return hasNoSmarthost(config) ? unparsed(NO_SMARTHOST) : found;
+  return found.ok ? parsed(found.value.map((path) => ({ path }))) : found;
 }
 
 /** Routes as this host does: also for `-bt` and `-bv`. */

@@ -217,9 +217,9 @@ const connectOptions = ({ sourceAddress }: Link, { timeouts, signal, observer }:
 });
 
 /** A connection to the proxy, in place of one to the endpoint. The module is loaded when a proxy is configured. */
-async function connectToProxy(link: Through, [endpoint]: readonly Endpoint[], options: SessionOptions): Promise<Connected> {
+async function connectToProxy(link: Through, endpoints: readonly Endpoint[], options: SessionOptions): Promise<Connected> {
   const { connectProxy } = await import('../transport/proxy.ts');
-  return toConnected(await connectProxy(link, options), endpoint, options.signal);
+  return toConnected(await connectProxy(link, options), endpoints[0] as Endpoint, options.signal);
 }
 
 /** As `Connected`, with what a program's own way has thrown. */
@@ -241,15 +241,14 @@ async function dialFirst(
   return toConnected(dialed.ok ? dialed : { ...dialed, detail: security.scrub(dialed.detail, true) }, endpoint, signal);
 }
 
-function toConnected(
+const toConnected = (
   reached: Reached<Wire> & { readonly cause?: unknown },
-  endpoint: Endpoint | undefined,
+  endpoint: Endpoint,
   signal: EndSignal | undefined,
-): DialedOrConnected {
-  if (reached.ok && endpoint && !signal?.aborted) return { winner: { wire: reached.value, endpoint }, failed: [] };
-  if (reached.ok) reached.value.destroy();
-  return { winner: null, failed: reached.ok || !endpoint || signal?.aborted ? [] : [{ endpoint, ...reached }] };
-}
+): DialedOrConnected =>
+  reached.ok
+    ? { winner: { wire: reached.value, endpoint }, failed: [] }
+    : { winner: null, failed: signal?.aborted ? [] : [{ endpoint, ...reached }] };
 
 /** Has the proxy connect to the endpoint. */
 async function connectThrough(

@@ -7,6 +7,7 @@ import { type Head, readHead } from '../message/head.ts';
 import { type LoneDot, untilDot } from '../message/lone-dot.ts';
 import type { Source } from '../message/source.ts';
 import { printProblems } from '../router/problem.ts';
+import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route } from '../router/route.ts';
 import type { Recipient } from '../smtp/client/print.ts';
 import type { ReversePath } from '../smtp/path.ts';
@@ -14,7 +15,16 @@ import { type ComposedContent, composeContent } from './content.ts';
 import { type DeliveryOptions, deliver } from './delivery.ts';
 import { asciiDomain, fullName } from './domain.ts';
 import { ContentEngine } from './engine.ts';
-import { addressRecipients, chooseReversePath, collectGiven, type Domains, domainsOf, routeRecipients, type Sender } from './envelope.ts';
+import {
+  addressRecipients,
+  chooseReversePath,
+  collectGiven,
+  type Domains,
+  domainsOf,
+  hasNoSmarthost,
+  routeRecipients,
+  type Sender,
+} from './envelope.ts';
 import { unlessAborted } from './interrupts.ts';
 import type { Failure } from './outcome.ts';
 import type { Routing } from './routing.ts';
@@ -37,6 +47,7 @@ export interface StoryOptions extends Pick<DeliveryOptions, 'security' | 'interr
 /** Octets of content from which on the kernel pays. */
 const LONG = 256 * 1024;
 
+const ofConfig = (details: readonly string[]): Failure => ({ kind: 'config', details });
 const ofMessage = (detail: string): Failure => ({ kind: 'message', detail });
 const ofInput = (detail: string, reason: 'input' | 'aborted' = 'input'): Failure => ({
   kind: 'content',
@@ -51,7 +62,7 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const { config, by } = submission;
   const domains = domainsOf(config, by.hostname);
   const sender = chooseReversePath(config, domains, by.login, submission.reversePath);
-  if (!sender.ok) return failUnsent(ofMessage(sender.detail));
+  if (!sender.ok) return failUnsent(ofConfig([sender.detail]));
   const { reversePath } = sender.value;
   const known: SubmissionFacts = { ...NO_FACTS, reversePath };
   const upToDot = (input: Source): Source => (submission.dotEnds ? untilDot(input, options.observer?.loneDot) : input);
@@ -59,7 +70,7 @@ export async function submitMessage(submission: Submission, options: StoryOption
   const head = await readHead(source, { limit: config.headerLimit });
   if (!head.ok) return endWith(known, ('end' in head ? ofInput : ofMessage)(head.detail));
   const given = collectGiven(config, domains, submission.recipients, head.value.fields);
-  if (!given.ok) return endWith(known, ofMessage(given.detail));
+  if (!given.ok) return endWith(known, hasNoSmarthost(config) ? ofConfig([NO_SMARTHOST]) : ofMessage(given.detail));
   const paths = given.value.map(({ path }) => path);
   const signal = options.interrupts?.signal;
   // An alias file may lie on a server that does not answer.
@@ -85,8 +96,9 @@ interface Begun {
 async function sendRouted(begun: Begun, { route, reversePath, recipients, discarded, problems }: Routing): Promise<Submitted> {
   const known: SubmissionFacts = { ...NO_FACTS, reversePath, recipients, discarded };
   if (problems.length > 0) {
+    const details = printProblems(problems);
     const deferred = problems.every(({ kind }) => kind === 'deferred');
-    return endWith(known, { kind: 'route', details: printProblems(problems), deferred });
+    return endWith(known, hasNoSmarthost(begun.submission.config) ? ofConfig(details) : { kind: 'route', details, deferred });
   }
   if (route === null) return { ...known, outcome: { kind: 'discarded' } };
   const { errorsTo } = route;

@@ -28,7 +28,7 @@ class EndingSignal implements EndSignal {
   readonly #listeners = new Set<() => void>();
 
   addEventListener(_: 'abort', listener: () => void): void {
-    if (!this.aborted) this.#listeners.add(listener);
+    this.#listeners.add(listener);
   }
 
   removeEventListener(_: 'abort', listener: () => void): void {

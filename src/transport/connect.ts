@@ -47,15 +47,12 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
     const finish = (winner: Connected['winner']) => {
       clearTimeout(stagger);
       unlink();
-      next = endpoints.length;
       for (const giveUp of attempts) giveUp();
       resolve({ winner, failed });
     };
     const start = () => {
       clearTimeout(stagger);
-      const endpoint = endpoints[next++];
-      if (endpoint === undefined) return;
-      options.began?.(endpoint);
+      const endpoint = endpoints[next++] as Endpoint;
       const lost = (why: Unreached) => {
         stop();
         attempts.delete(giveUp);
@@ -79,6 +76,8 @@ export function connectFirst(endpoints: readonly Endpoint[], options: ConnectOpt
       };
       attempts.add(giveUp);
       if (next < endpoints.length) stagger = setTimeout(start, STAGGER);
+      // Last, because whoever hears it may end all attempts.
+      options.began?.(endpoint);
     };
     const unlink = whenAborted(options.signal, () => finish(null));
     if (options.signal?.aborted || endpoints.length === 0) return finish(null);

@@ -8,6 +8,7 @@ import type { ContentEncoder, Framing } from '../smtp/client/content.ts';
 import type { DriverEvent } from '../smtp/client/dialogue.ts';
 import { printThrown } from './abort.ts';
 import { turn } from './clock.ts';
+import { SLOT } from './kernel/slot.ts';
 import type { Wire } from './wire.ts';
 
 /** Octets of a BDAT block: large enough that its command and reply cost nothing, small enough to be held. */
@@ -17,11 +18,10 @@ const COMMAND_ROOM = 32;
 /** Octets after which the event loop turns once before more are written, because a file is read without waiting for anything. */
 const TURN = 256 * 1024;
 /**
- * Octets that are encoded and written at once, because a program may give a whole long message as one chunk. They are no more than
- * the kernel's slot, because it joins what it must encode in several steps. Where the runtime does not tell how a write goes on, a
- * slow line must get one done within the time of a block.
+ * Octets that are encoded and written at once, because a program may give a whole long message as one chunk. Where the runtime does
+ * not tell how a write goes on, a slow line must get one done within the time of a block.
  */
-const PIECE = process.versions.bun === undefined ? 1 << 19 : 64 * 1024;
+const PIECE = process.versions.bun === undefined ? SLOT : 64 * 1024;
 
 const NOTHING = new Uint8Array(0);
 /** One for all: a function made in a write's own place would keep that write's memory until V8 looks through all of it. */
@@ -192,10 +192,7 @@ export class ContentWriter {
     const report = (): void => {
       if (!this.#isOver && this.#wire.isOpen) this.#reports.on({ type: 'contentSent' });
     };
-    const inTwoTurns = (): void => {
-      this.#drained = doNothing;
-      setImmediate(() => void setImmediate(report));
-    };
+    const inTwoTurns = (): void => void setImmediate(() => void setImmediate(report));
     if (this.isWriting) this.#drained = inTwoTurns;
     else inTwoTurns();
   }

@@ -194,8 +194,7 @@ export class Connection {
 
   /** True while a transaction may be given: the session is open, and no other is under way where it has but one. */
   get isUsable(): boolean {
-    if (this.#options.plan.transactions === 'one' && this.#request !== null) return false;
-    return this.#isAlive;
+    return this.#isAlive && (this.#options.plan.transactions !== 'one' || this.#request === null);
   }
 
   get #isAlive(): boolean {
@@ -224,11 +223,8 @@ export class Connection {
   ): Promise<SessionOutcome> {
     const over = signal?.aborted ? signal : urgent;
     if (over?.aborted) return Promise.resolve(failed(aborted(abortReason(over))));
-    if (!this.isUsable) {
-      if (this.#options.plan.transactions === 'one' && this.#request !== null)
-        throw new Error('bug: the connection is not free for a transaction');
-      return Promise.resolve(failed(this.#unbegun));
-    }
+    if (!this.#isAlive) return Promise.resolve(failed(this.#unbegun));
+    if (!this.isUsable) throw new Error('bug: the connection is not free for a transaction');
     if (trace) this.#hearLines();
     return new Promise((resolve) => {
       const request: Request = {
@@ -286,7 +282,8 @@ export class Connection {
   destroy(detail = 'the session was ended'): void {
     this.#unbegun = aborted(detail);
     this.abort(detail);
-    this.#wire.destroy();
+    // Whoever looks on may call this while actions are performed, and then the machine hears of it only later.
+    this.#wire.destroy(this.#isCut);
   }
 
   #listenFor(request: Request, signal: EndSignal | undefined, urgent: EndSignal | undefined, grace: number): void {
@@ -409,8 +406,13 @@ export class Connection {
 
   /* ---- actions ---- */
 
+  /** A part of a content may have been sent. */
+  get #isCut(): boolean {
+    return !this.#hasCommitted && !!this.#request?.writer;
+  }
+
   #perform(actions: readonly Action[]): void {
-    const isCut = !this.#hasCommitted && !!this.#request?.writer;
+    const isCut = this.#isCut;
     for (const action of actions) {
       switch (action.do) {
         case 'send':

@@ -120,7 +120,7 @@ test('all errors come at once, in the order of the lines, those of the environme
   assert.equal(routers.ok ? 0 : routers.errors.length, 2, 'of each router');
 });
 
-test('O3: the errors come with the log that is in force, unless it is the log that is wrong', () => {
+test('O3: the errors come with the log that is in force, unless it is the log that is wrong, and with the exit codes', () => {
   const logOf = (text: string, env: Record<string, string> = {}): unknown => {
     const { ok, errors: _, ...more } = read(text, { env }) as Extract<Interpreted, { ok: false }>;
     assert.ok(!ok, text);
@@ -129,10 +129,13 @@ test('O3: the errors come with the log that is in force, unless it is the log th
   const wrong = 'log = "/l"\nlog_format = "json"\nno_such_key = 1';
   assert.deepEqual(logOf(wrong), { log: '/l', logFormat: 'json', exitCodes: 'simple' });
   assert.deepEqual(logOf(wrong.replace('/l', '~/l')), { log: '/home/ops/l', logFormat: 'json', exitCodes: 'simple' });
-  assert.deepEqual(logOf('log = "l"'), {});
-  assert.deepEqual(logOf('log = "/l"\nlog_format = "yaml"'), {});
-  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG: 'l' }), {});
-  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG_FORMAT: 'yaml' }), {});
+  const [simple, sysexits] = [{ exitCodes: 'simple' }, { exitCodes: 'sysexits' }];
+  assert.deepEqual(logOf('log = "l"'), simple);
+  assert.deepEqual(logOf('log = "l"\nexit_codes = "sysexits"'), sysexits);
+  assert.deepEqual(logOf('log = "l"\nexit_codes = "sysexit"'), simple);
+  assert.deepEqual(logOf('log = "/l"\nlog_format = "yaml"'), simple);
+  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG: 'l' }), simple);
+  assert.deepEqual(logOf(wrong, { NOSPOOL_LOG_FORMAT: 'yaml', NOSPOOL_EXIT_CODES: 'sysexits' }), sysexits);
 });
 
 test('[tls] is under every host; the keys of a host about trust replace it', () => {

@@ -192,11 +192,11 @@ test('O6: no file is replaced without --force; the last words name an old passwo
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
   writeFileSync(output, 'mine');
-  writeFileSync(path.join(folder, 'password'), 'old');
+  writeFileSync(path.join(folder, 'nospool.password'), 'old');
   const kept = await tried({ smarthost: 'a.example', output }, null);
   assert.deepEqual([kept.status, kept.stderr], [1, `nospool: ${output} exists: --force replaces it, --output writes another file\n`]);
   assert.equal(readFileSync(output, 'utf8'), 'mine');
-  const password = path.join(folder, 'password');
+  const password = path.join(folder, 'nospool.password');
   const flags = { smarthost: 'a.example', user: 'me', domain: '', root: '', output, force: true };
   for (const answers of [null, ['']]) {
     const run = await tried(flags, answers);
@@ -215,6 +215,22 @@ test('O6: no file is replaced without --force; the last words name an old passwo
   assert.ok(!changed.stdout.includes('keeps'), changed.stdout);
 });
 
+test('two configurations of one folder have passwords of their own', async () => {
+  const folder = scratch();
+  for (const [name, secret, file] of [
+    ['one.toml', 'secret of one', 'one.password'],
+    ['two.toml', 'secret of two', 'two.password'],
+    ['three', 'secret of three', 'three.password'],
+  ] as const) {
+    const output = path.join(folder, name);
+    const run = await tried({ smarthost: 'a.example', user: 'me', domain: '', root: '', output }, [secret]);
+    assert.equal(run.status, 0, run.stderr);
+    assert.ok(readFileSync(output, 'utf8').includes(`password_file = "${folder}/${file}"`));
+    assert.equal(readFileSync(path.join(folder, file), 'utf8'), `${secret}\n`);
+  }
+  assert.equal(readFileSync(path.join(folder, 'one.password'), 'utf8'), 'secret of one\n');
+});
+
 test('O4: a group that may send is asked for with the system file, and explained where none is given', async () => {
   const folder = scratch();
   const output = path.join(folder, 'nospool.toml');
@@ -229,7 +245,7 @@ test('O4: a group that may send is asked for with the system file, and explained
   chmodSync(folder, 0o710);
   const run = await tried({ ...flags, group: 'senders', force: true }, ['secret']);
   assert.equal(run.status, 0, run.stderr);
-  assert.equal(statSync(path.join(folder, 'password')).mode & 0o777, 0o640);
+  assert.equal(statSync(path.join(folder, 'nospool.password')).mode & 0o777, 0o640);
   assert.match(run.stdout, /^Members of group senders can send, too: usermod -aG senders USER adds one\.$/m);
 });
 
@@ -252,7 +268,7 @@ onTerminal('O6: a password typed ahead is not shown, and answers its question', 
     });
     const status = await new Promise((resolve) => child.on('close', resolve));
     assert.equal(status, 0, shown);
-    assert.equal(readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n');
+    assert.equal(readFileSync(path.join(folder, 'nospool.password'), 'utf8'), 'correct horse\n');
     assert.ok(readFileSync(output, 'utf8').includes('qualify_domain = "example.com"'));
     assert.ok(!shown.includes('horse'), shown);
   }),
@@ -293,7 +309,7 @@ onTerminal('Ctrl-Z and fg: the question comes again, with what was typed, and a 
       ['-B', TYPIST, JSON.stringify({ argv: ['/bin/bash', '--norc', '-i'], steps, seconds: 30 })],
       { env: { ...process.env, PS1: 'ready> ', TERM: 'xterm', HISTFILE: '' }, encoding: 'utf8' },
     );
-    assert.equal(existsSync(output) && readFileSync(path.join(folder, 'password'), 'utf8'), 'correct horse\n', stdout);
+    assert.equal(existsSync(output) && readFileSync(path.join(folder, 'nospool.password'), 'utf8'), 'correct horse\n', stdout);
     assert.match(readFileSync(output, 'utf8'), /^smarthosts = \["mail\.example\.org"\]$/m);
     assert.doesNotMatch(stdout, /correct|horse/);
   }),

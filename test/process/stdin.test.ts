@@ -414,6 +414,22 @@ test('a file is read again from any offset, also while another reading is under 
     end();
   }));
 
+test('the descriptor of a file moves with what is read first, and what is read again does not move it', () =>
+  within(LIMIT, async () => {
+    for (const isFollowed of [true, false]) {
+      const { fd, input, end } = opened();
+      if (isFollowed) input.place?.follow();
+      const first = await input.read();
+      assert.ok(first instanceof Uint8Array);
+      const octets = first.length;
+      assert.deepEqual(await drained(input.file?.at(0) as Source), [TEXT.slice(3), CLEAN]);
+      assert.deepEqual(await drained(input), [TEXT.slice(3 + octets), CLEAN]);
+      assert.deepEqual(await drained(input.file?.at(1) as Source), [TEXT.slice(4), CLEAN]);
+      assert.equal(readSync(fd, Buffer.alloc(TEXT.length)), isFollowed ? 0 : TEXT.length - 3);
+      end();
+    }
+  }));
+
 test('an empty file, and one that stands at its end, are empty', () =>
   within(LIMIT, async () => {
     for (const text of ['', 'abc']) {

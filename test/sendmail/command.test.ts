@@ -963,6 +963,21 @@ test('exit_codes = "sysexits" counts also where the rest of the configuration is
     const wrong = setUp('exit_codes = "sysexits"\nsmarthost = "x"');
     assert.equal((await run(wrong.config, SENT, LETTER)).status, 78);
     assert.equal((await run(wrong.config, ['-j'], LETTER)).status, 64);
+    const own = 'exit_codes = "sysexits"\nhostname = "vm"\n';
+    for (const [lines, args, wanted, why] of [
+      ['', SENT, 78, 'no smart host'],
+      ['', ['root'], 78, 'no smart host, and no domain for the sender'],
+      ['', ['-f', 'me@example.org', 'you'], 78, 'no smart host, and no domain for the recipient'],
+      ['aliases = ["/dev/null"]\n', SENT, 78, 'no smart host, but aliases'],
+      ['smarthosts = ["127.0.0.1:9"]\n', ['root'], 78, 'no domain for the sender'],
+      ['smarthosts = ["127.0.0.1:9"]\n', ['-f', 'me@example.org', 'you'], 65, 'no domain for the recipient'],
+      ['log_format = "xml"\n', SENT, 78, 'a log that cannot be used'],
+      ['log = "here"\n', SENT, 78, 'a log that is nowhere'],
+      ['log_format = "xml"\n', ['-j'], 64, 'a log that cannot be used, and an unknown option'],
+    ] as const) {
+      const { status, stderr } = await run(setUp(own + lines).config, args, LETTER);
+      assert.equal(status, wanted, `${why}: ${stderr}`);
+    }
     const folder = openSync('/', 'r');
     assert.equal((await start(config, SENT, { stdio: [folder, 'pipe', 'pipe'] }).done).status, 74);
     closeSync(folder);

@@ -115,6 +115,8 @@ const ROWS: readonly (readonly [SessionFailure, Known, string | null, string])[]
   ],
   [{ ...silence, at: 'hello', command: 'EHLO' }, known({ heard: 20 }), null, 'W9: a time-out later'],
   [refused, after(PASSWORD, 'PLAIN', 'PLAIN'), 'the user was "tim"', 'W10: nothing else is offered'],
+  [refusedWith(454), after(PASSWORD, 'CRAM-MD5', 'PLAIN CRAM-MD5'), null, 'W10: a server that cannot look now says nothing of the login'],
+  [refusedWith(500), after(PASSWORD, 'PLAIN', 'PLAIN'), 'the user was "tim"', 'W10: the first code that is final'],
   [
     refused,
     after(PASSWORD, 'CRAM-MD5', 'LOGIN PLAIN CRAM-MD5 GSSAPI'),

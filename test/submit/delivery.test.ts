@@ -399,6 +399,38 @@ test('the outcome has the last host’s failure, and every host with its reason'
     await Promise.all([first, second, third].map((each) => each.stop()));
   }));
 
+test('an address that one host has failed at is tried for the next host, too', () =>
+  within(20_000, async () => {
+    const first = await startHost({ script: { greeting: '554 not you' } });
+    const second = await startHost({ host: '127.0.0.2', port: first.port });
+    const outcome = await deliver(
+      {
+        hosts: [hostAt(1, { host: 'smart.example' }), hostAt(first.port, { host: 'smart.example' })],
+        transaction: transactionTo(1),
+        content: contentOf(),
+      },
+      optionsFor(10_000, { names }),
+    );
+    assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
+    assert.equal(outcome.kind === 'accepted' && outcome.attempts.length, 3);
+    await Promise.all([first, second].map((each) => each.stop()));
+  }));
+
+test('an address is asked once, also where another one did not answer', () =>
+  within(20_000, async () => {
+    const second = await startHost({ host: '127.0.0.2', script: { greeting: '554 not you' } });
+    const outcome = await deliver(
+      { hosts: [hostAt(second.port, { host: 'smart.example' })], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, { names }),
+    );
+    assert.equal(
+      sentences(outcome),
+      `smart.example [127.0.0.1]:${second.port}: connection refused\nsmart.example [127.0.0.2]:${second.port}: connecting: 554 not you`,
+    );
+    assert.equal(second.sessions.length, 1);
+    await second.stop();
+  }));
+
 test('the outcome names every address that refused the connection', () =>
   within(20_000, async () => {
     const outcome = await deliver(

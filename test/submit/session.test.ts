@@ -17,7 +17,7 @@ import type { Outcome } from '../../src/submit/outcome.ts';
 import { isPlainTls, openSession } from '../../src/submit/session.ts';
 import type { SessionTimeouts } from '../../src/transport/driver.ts';
 import type { Names } from '../../src/transport/lookup/question.ts';
-import type { Connect } from '../../src/transport/wire.ts';
+import type { Connect, Wire } from '../../src/transport/wire.ts';
 import { deadPort } from '../support/command.ts';
 import { contentOf, hostAt, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
 import { smarthost } from '../support/engine.ts';
@@ -84,6 +84,48 @@ for (const [changes, leadsTo, failure, why] of LOOPBACK)
         await server.stop();
       }
     }));
+
+test('a connection whose credentials cannot be had, or are not waited for, is closed', () =>
+  within(10_000, async () => {
+    for (const isEnded of [false, true]) {
+      const server = await startHost();
+      const host = hostAt(server.port);
+      const target = { name: host.host, port: host.port, unix: false, fromDns: false };
+      const ends = new AbortController();
+      const base = optionsFor(10_000);
+      let isConnected = false;
+      const authenticator = async () => {
+        if (!isEnded) return unparsed('there is none');
+        while (!isConnected) await new Promise((resolve) => setImmediate(resolve));
+        ends.abort('enough');
+        return new Promise<never>(() => {});
+      };
+      let wire: Wire | undefined;
+      const watched: Connect = (endpoint, from, won, lost) =>
+        connect(
+          endpoint,
+          from,
+          (made) => {
+            wire = made;
+            isConnected = true;
+            won(made);
+          },
+          lost,
+        );
+      const { session, failed } = await openSession(host, target, [{ address: '127.0.0.1', family: 4, port: server.port }], {
+        ...base,
+        transactions: 'one',
+        connect: watched,
+        security: { ...base.security, authenticator },
+        signal: ends.signal,
+      });
+      assert.equal(session, null);
+      assert.equal(failed.length, isEnded ? 0 : 1);
+      assert.equal(wire?.isOpen, false);
+      await server.stop();
+      assert.deepEqual(server.held, []);
+    }
+  }));
 
 /* ---- extensions ---- */
 

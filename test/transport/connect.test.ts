@@ -68,6 +68,33 @@ test('the next address follows one that refuses', () =>
     third.stop();
   }));
 
+test('whoever hears of an attempt may end it: nothing stays connected', () =>
+  within(5000, async () => {
+    const first = await live();
+    const ends = new AbortController();
+    const begun: unknown[] = [];
+    const given: unknown[] = [];
+    const connected = await connectFirst([first.endpoint, refused()], {
+      within: 5000,
+      signal: ends.signal,
+      began(endpoint) {
+        begun.push(endpoint);
+        ends.abort();
+      },
+      connect: (endpoint, from, won, lost) => {
+        const end = connect(endpoint, from, won, lost);
+        return () => {
+          given.push(endpoint);
+          end();
+        };
+      },
+    });
+    assert.deepEqual([connected.winner, begun, given], [null, [first.endpoint], [first.endpoint]]);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.deepEqual(begun, [first.endpoint]);
+    first.stop();
+  }));
+
 test('a dead ::1 does not keep 127.0.0.1 from winning', () =>
   within(5000, async () => {
     const second = await live();

@@ -65,8 +65,8 @@ async function inScene(
         setImmediate(() => done?.(false));
       },
       end: () => note(`${time.now} we end`),
-      destroy: () => {
-        if (isOpen) note(`${time.now} destroyed`);
+      destroy: (breaks?: boolean) => {
+        if (isOpen) note(`${time.now} ${breaks ? 'reset' : 'destroyed'}`);
         close('the connection was closed');
       },
     } as unknown as Wire;
@@ -209,13 +209,15 @@ test('messages one behind the other: what the server says in one piece is told a
 
 test('an envelope behind a content has half a minute for its first reply, others the time that they have', async () => {
   const LOST = 'timeout at envelope, condemns address';
-  for (const [said, command, ends] of [
-    ['250 taken\n', 60_000, 30_013],
+  for (const [said, command, ends, isByKey] of [
+    ['250 taken\n', 60_000, 30_013, false],
     // What was asked for may be less.
-    ['250 taken\n', 10_000, 10_013],
+    ['250 taken\n', 10_000, 10_013, true],
+    ['250 taken\n', 30_000, 30_013, true],
     // The server has heard it.
-    ['250 taken\n250 from\n', 60_000, 60_013],
-  ] as const)
+    ['250 taken\n250 from\n', 60_000, 60_013, true],
+  ] as const) {
+    let limit: unknown;
     await inScene(
       async ({ time, say, submit, happened }) => {
         submit();
@@ -228,8 +230,21 @@ test('an envelope behind a content has half a minute for its first reply, others
         await time.passUntil(100_000);
         assert.deepEqual(happened(), [`${ends} outcome 1: = ${LOST}`]);
       },
-      { options: { timeouts: { ...LIMITS, command } }, tells: /outcome/ },
+      {
+        options: {
+          timeouts: { ...LIMITS, command },
+          observer: {
+            settled(outcome) {
+              if (outcome.kind === 'failed' && outcome.failure.kind === 'timeout') limit = outcome.failure.limit ?? null;
+            },
+          },
+        },
+        tells: /outcome/,
+      },
     );
+    // No key sets the half minute.
+    assert.deepEqual(limit, isByKey ? { key: 'command', milliseconds: command } : null);
+  }
 });
 
 test('LMTP: the verdicts of a message are as many as its recipients, and what follows is about the next', () =>
@@ -271,6 +286,57 @@ test('a trace of a message hears its lines, and its progress takes the place of 
     ]);
     assert.equal(happened().filter((what) => what === 'progress 21').length, 1);
   }));
+
+test('whoever destroys a session while he is told of its content breaks the connection, because the content is cut', async () => {
+  let destroy = (): void => {};
+  for (const [by, ends] of [
+    [/^C MAIL/, '1 destroyed'],
+    [/^C BDAT/, '3 reset'],
+    // Whatever was sent before may still become the message.
+    [/^S 250 taken/, '4 destroyed'],
+  ] as const)
+    await inScene(
+      async ({ connection, say, submit, happened }) => {
+        destroy = () => connection.destroy();
+        submit();
+        await say(GREETING);
+        await say('250-there\n250 CHUNKING\n');
+        await say('250 from\n');
+        await say('250 to\n');
+        await say('250 taken\n');
+        assert.deepEqual(happened(), [ends]);
+      },
+      {
+        options: {
+          observer: {
+            trace: (side, line) => {
+              if (by.test(`${side} ${line}`)) destroy();
+            },
+          },
+        },
+        tells: /destroyed|reset/,
+      },
+    );
+});
+
+test('without PIPELINING a message whose signal comes behind the end of the content before it is not sent', () =>
+  inScene(
+    async ({ say, submit, settle, happened }) => {
+      const controller = new AbortController();
+      submit();
+      submit(1, { signal: controller.signal });
+      await say(GREETING);
+      await say('250 there\n');
+      for (const reply of ['250 from\n', '250 to\n', '354 go\n']) await say(reply);
+      happened();
+      controller.abort('enough');
+      await settle();
+      assert.deepEqual(happened(), ['5 outcome 1: = content at ready, condemns message']);
+      await say('250 taken\n');
+      assert.deepEqual(happened(), ['6 outcome 0: = accepted 250 taken']);
+    },
+    { tells: /outcome|^began|^>/ },
+  ));
 
 test('a message whose signal has come before is not sent, be it the urgent one', () =>
   inScene(

@@ -187,6 +187,62 @@ test('what a stream throws when it writes all that waits is an error of the stre
     assert.equal(await closed, 'it is odd');
   }));
 
+test('a stream may give text or any octets; what is neither is an error of the stream', () =>
+  within(10_000, async () => {
+    const stream = new Duplex({ readableObjectMode: true, read() {}, write: (_chunk, _encoding, done) => setImmediate(done) });
+    const dialed = await dialWire(() => stream, 60_000, undefined);
+    assert.ok(dialed.ok);
+    let heard = '';
+    const closed = new Promise<string>((resolve) =>
+      dialed.value.listen({
+        octets: (octets) => {
+          heard += octets.toString('latin1');
+        },
+        end: () => {},
+        closed: ({ detail }) => resolve(detail),
+      }),
+    );
+    for (const chunk of ['220 ', Buffer.from('here'), new Uint8Array([13, 10]), 7]) stream.push(chunk);
+    assert.equal(await closed, 'the stream gave neither octets nor text');
+    assert.equal(heard, '220 here\r\n');
+  }));
+
+for (const name of ['write', 'end', 'pause', 'resume', 'destroy'] as const)
+  test(`a stream whose ${name} throws is closed, with that as its error`, () =>
+    within(10_000, async () => {
+      let count = 0;
+      const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => setImmediate(done) });
+      const throws = () => {
+        count += 1;
+        throw error(`no ${name}`);
+      };
+      const dialed = await dialWire(() => Object.assign(stream, { [name]: throws }), 60_000, undefined);
+      assert.ok(dialed.ok);
+      const wire = dialed.value;
+      const closed = new Promise<string>((resolve) => {
+        const listener = { octets: () => {}, end: () => {}, closed: ({ detail }: { readonly detail: string }) => resolve(detail) };
+        wire.listen(listener);
+        wire.listen(null);
+        wire.listen(listener);
+      });
+      wire.write('a');
+      if (name === 'destroy') wire.destroy();
+      else wire.end();
+      assert.equal(await closed, `no ${name}`);
+      await turns(10);
+      assert.ok(count <= 3, `${count} calls`);
+    }));
+
+test('a socket that is closed while it connects is a failure at once', () =>
+  within(10_000, async () => {
+    const socket = Object.assign(loop().stream, { connecting: true });
+    const dialing = dialWire(() => socket, 60_000, undefined);
+    await turns(1);
+    socket.destroy();
+    const dialed = await dialing;
+    assert.deepEqual([dialed.ok, !dialed.ok && dialed.detail], [false, 'the connection was closed']);
+  }));
+
 test('what was thrown is kept beside the failure, and its words are scrubbed of secrets', () =>
   within(10_000, async () => {
     const cause = error('http://tim:tanstaaf@proxy does not answer');

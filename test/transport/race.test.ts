@@ -107,7 +107,7 @@ test('a signal gives up all that is under way, and nothing begins after it, nor 
 });
 
 test('each attempt starts from the address that is asked for, and is limited only where there is a limit', async () => {
-  assert.deepEqual(await race([5], { from: '192.0.2.7' }), ['0 0 begins', '0 from 192.0.2.7', '5 0 answers', '5 0 wins;']);
+  assert.deepEqual(await race([5], { from: '192.0.2.7' }), ['0 from 192.0.2.7', '0 0 begins', '5 0 answers', '5 0 wins;']);
   assert.deepEqual(await race([100_000], { within: Number.POSITIVE_INFINITY }), ['0 0 begins', '100000 0 answers', '100000 0 wins;']);
 });
 

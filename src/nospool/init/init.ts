@@ -36,9 +36,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   if (unfit !== null) return failWith(unfit);
   if (existsSync(output) && !options.force) return failWith(`${output} exists: --force replaces it, --output writes another file`);
   const isSystem = output === SYSTEM_FILE;
-  const passwordFile = path.resolve(
-    options.passwordFile ?? (isSystem ? '/etc/nospool/password' : path.join(path.dirname(output), 'password')),
-  );
+  const passwordFile = path.resolve(options.passwordFile ?? (isSystem ? '/etc/nospool/password' : passwordBeside(output, world)));
 
   // Its mode will be that of a password, which no folder may have.
   const other = whyNotReplaced(passwordFile);
@@ -137,6 +135,10 @@ function printLastWords(
     );
   return lines;
 }
+
+/** A folder may hold many configurations, and none may take the password of another; in the usual folder there is one. */
+const passwordBeside = (output: string, world: InitSurroundings): string =>
+  output === findPlace(world) ? path.join(path.dirname(output), 'password') : `${output.replace(/\.toml$/, '')}.password`;
 
 function findPlace({ who, environment }: InitSurroundings): string | null {
   return who.euid === 0 ? SYSTEM_FILE : userFile(environment, who.home);

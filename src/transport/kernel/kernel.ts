@@ -5,6 +5,7 @@
  */
 import { type ContentEncoder, contentEncoder, type Framing } from '../../smtp/client/content.ts';
 import { KERNEL } from './kernel.wasm.ts';
+import { SLOT } from './slot.ts';
 
 /**
  * Begins a content. All encoders of a kernel share its memory: the octets that one returned are valid until the
@@ -21,8 +22,6 @@ export interface Kernel {
   readonly addOctets: (octets: Uint8Array, before: readonly [number, number]) => readonly [number, number];
 }
 
-/** Large writes are cheap: a file that is sent half a MiB at a time takes three quarters of the time that it takes 64 KiB at a time. */
-const SLOT = 1 << 19;
 /** The kernel's results stand first; a vector may be touched behind each slot. */
 const INPUT = 64;
 /** Chunks from elsewhere are copied here, because what was read into INPUT may still have to be encoded. */
