@@ -334,6 +334,7 @@ export class Pool implements AsyncDisposable {
     if (retry !== 'safe' || code === 'aborted' || code === 'input' || this.#ending.signal.aborted) return false;
     // MAIL is what a server answers first. It may end a session that was idle or has had its share, and nothing is wrong with it.
     if (code === 'lost' && verb === 'MAIL' && !isNew) return true;
+    if (code === 'timeout' && verb === 'MAIL') this.#closeIdle(host);
     this.#rest(host);
     task.retries -= 1;
     return task.retries >= 0;
@@ -361,6 +362,11 @@ export class Pool implements AsyncDisposable {
   #close(line: Line): void {
     line.clock.stop();
     if (this.#lines.delete(line)) this.#leave(line.client);
+  }
+
+  /** One was silent at its first command, so the others are most likely gone, too: this host slept, or NAT has forgotten them. */
+  #closeIdle(host: Host): void {
+    for (const line of [...this.#lines]) if (line.host === host && line.busy === 0) this.#close(line);
   }
 
   async #leave(client: SessionClient): Promise<void> {
@@ -416,10 +422,13 @@ export class Pool implements AsyncDisposable {
   async #askSession(signal: AbortSignal): Promise<boolean> {
     const isFull = this.#isFull;
     const lines = [...this.#lines].sort((a, b) => a.busy - b.busy);
-    for (const { client, busy } of lines) {
+    for (const { client, busy, host } of lines) {
       if (signal.aborted || (busy > 0 && !isFull)) break;
       if (!client.usable) continue;
-      const asked = client.noop().then((failure) => failure === null);
+      const asked = client.noop().then((failure) => {
+        if (failure?.code === 'timeout') this.#closeIdle(host);
+        return failure === null;
+      });
       if (await unlessAborted(asked, signal)) return true;
     }
     return false;

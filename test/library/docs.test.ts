@@ -4,7 +4,7 @@
  * Loopback: the servers listen there, but the programs reach them by names and addresses of a network, so TLS and credentials are as there.
  */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -109,6 +109,7 @@ interface Surroundings {
   readonly ways: Readonly<Record<string, number | string>>;
   readonly files?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
+  readonly started?: (child: ChildProcess) => void;
 }
 
 const cert = makeCertificate({
@@ -118,7 +119,7 @@ const cert = makeCertificate({
 const NOBODY = 1;
 
 /** Runs an example, or a file of the project, in a folder of its own. */
-async function run(heading: string, { ways, files = {}, env = {} }: Surroundings): Promise<Ran> {
+async function run(heading: string, { ways, files = {}, env = {}, started }: Surroundings): Promise<Ran> {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-'));
   try {
     const store = path.join(folder, 'store.pem');
@@ -128,7 +129,7 @@ async function run(heading: string, { ways, files = {}, env = {} }: Surroundings
       chmodSync(path.join(folder, name), 0o755);
     }
     const signposts = path.join(root, 'test', 'library', 'signposts.mjs');
-    return await execute(
+    const running = execute(
       process.execPath,
       ['--import', signposts, path.join(project, /\.cjs$/.test(heading) ? heading : `${nameOf(heading)}.js`)],
       {
@@ -143,7 +144,9 @@ async function run(heading: string, { ways, files = {}, env = {} }: Surroundings
           ...env,
         },
       },
-    ).then(
+    );
+    started?.(running.child);
+    return await running.then(
       (ran) => ({ ...ran, code: 0 }),
       (error: Ran) => error,
     );
@@ -224,6 +227,31 @@ trialWith('A pool', FOR_WEB1, async (host, heading) => {
   assert.match(stdout, /^5 accepted\n\{ open: \d, busy: 0, waiting: 0 \}\n$/);
   assert.equal(code, 0);
   assert.deepEqual(host.messages.map(({ to }) => to[0]?.address.split('@')[0]).sort(), ['alice', 'bob', 'carol', 'dave', 'eve']);
+});
+
+trialWith('A worker', FOR_WEB1, async (host, heading) => {
+  host.refuse('RCPT', '450 4.2.0 greylisted', { address: 'bob@example.org' });
+  const ways = { 'mail.example.org:587': host.port };
+  const { stdout, code } = await run(heading, { ways });
+  const lines = ['alice accepted', 'bob later', 'carol accepted', 'dave accepted', 'eve accepted'];
+  assert.deepEqual([stdout.trim().split('\n').sort(), code], [lines, 0]);
+
+  let child: ChildProcess | undefined;
+  // The signal comes with the first MAIL, when no job has its outcome yet.
+  const end = (): boolean => {
+    child?.kill('SIGTERM');
+    child = undefined;
+    return false;
+  };
+  host.refuse('MAIL', '451 4.3.0 not now', { address: end });
+  const ended = await run(heading, {
+    ways,
+    started(given) {
+      child = given;
+    },
+  });
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.deepEqual(ended.stdout.trim().split('\n').sort(), lines.slice(0, 4));
 });
 
 trialWith('A file, with progress', FOR_WEB1, async (host, heading) => {

@@ -495,6 +495,51 @@ test('however many idle sessions the server has closed, a message outlives them 
     await server.close();
   }));
 
+test('where one idle session is silent, the others are not asked in turn: the next attempt, and verify, have a session of their own', () =>
+  within(20_000, async () => {
+    for (const asks of ['send', 'verify'] as const) {
+      let opened = 0;
+      let ended = 0;
+      let asked = 0;
+      let isAsleep = false;
+      const sockets: Socket[] = [];
+      const server = await startScripted((socket) => {
+        const number = opened++;
+        sockets.push(socket);
+        conversing((line) => {
+          if (isAsleep && number < 4) {
+            if (line === 'NOOP') asked += 1;
+            return '';
+          }
+          if (line !== '.' || ended >= 4) return usual(line);
+          ended += 1;
+          return '';
+        })(socket);
+      });
+      const pool = new Pool(urlOf(server), { connections: 4, pipelining: false, idle: 60_000, timeouts: { command: 300 } });
+      const sent = sendMany(pool, 4);
+      await until(() => ended === 4);
+      for (const socket of sockets) socket.write('250 taken\r\n');
+      assert.ok((await sent).every(({ kind }) => kind === 'accepted'));
+      assert.equal(pool.stats.open, 4);
+      isAsleep = true;
+      if (asks === 'send') {
+        const outcome = await pool.send(ENVELOPE, MESSAGE);
+        assert.ok(outcome.kind === 'accepted', JSON.stringify(outcome));
+        assert.deepEqual(
+          outcome.attempts.map(({ failure: { code, verb } }) => [code, verb]),
+          [['timeout', 'MAIL']],
+        );
+      } else {
+        assert.equal(await pool.verify(), null);
+        assert.equal(asked, 1);
+      }
+      assert.equal(opened, 5);
+      await pool.drain();
+      await server.close();
+    }
+  }));
+
 test('a message that waits to be sent again, and is aborted, tells of its attempts', () =>
   within(10_000, async () => {
     const ends: readonly ((pool: Pool, own: AbortController) => void)[] = [
