@@ -41,8 +41,8 @@ export const UNSET = [
 
 /**
  * Without this flag Node makes its whole list of authorities for the first TLS session, though every session of ours names the
- * certificates that it trusts: Node 20 takes a quarter of a message's time for it. One thread beside ours compiles and collects as
- * fast as four do, with less memory.
+ * certificates that it trusts: Node 20 takes a quarter of a message's time for it. One thread of V8's
+ * beside ours takes less memory than four.
  */
 export const NODE_FLAGS = ['--use-openssl-ca', '--v8-pool-size=1'];
 /** Without these flags Bun would read such files in the caller's folder and in all folders above it. */
