@@ -172,17 +172,18 @@ async function noteTaken(file) {
   const whole = /^import (?!\{).*nospool-shared.*$/m.exec(text);
   if (whole !== null) throw new Error(`${file} takes a whole file of main: ${whole[0]}`);
 }
-/** Prints the beginning of `main`: it offers what parts take, made when the first part asks. */
+/** Prints the beginning of `main`: it offers what parts take of each of its files, by the file's place in the list. */
 function printMain() {
   const files = [...taken].map(([file, names], i) => [file, [...names].map((name, k) => [name, `s${i}_${k}`])]);
   const imports = files.map(([file, names]) => `import { ${names.map((pair) => pair.join(' as ')).join(', ')} } from './${file}';`);
-  const offers = files.map(([file, names]) => `${JSON.stringify(file)}: { ${names.map((pair) => pair.join(': ')).join(', ')} }`);
-  return `import './sendmail/main.ts';\n${imports.join('\n')}\nlet all; globalThis.nospoolShared = () => (all ??= { ${offers.join(', ')} });`;
+  // Only those of one file are put together, because most messages need one part, which takes a few of hundreds.
+  const offers = files.map(([, names], i) => `case ${i}: return { ${names.map((pair) => pair.join(': ')).join(', ')} };`);
+  return `import './sendmail/main.ts';\n${imports.join('\n')}\nglobalThis.nospoolShared = (place) => { switch (place) { ${offers.join(' ')} } };`;
 }
 const textOf = async (file) =>
   (await bundle({ entryPoints: [file], plugins: [shared] })).text.replace(
     /\brequire\("nospool-shared\/([^"]+)"\)/g,
-    (_, from) => `globalThis.nospoolShared()[${JSON.stringify(from)}]`,
+    (_, from) => `globalThis.nospoolShared(${[...taken.keys()].indexOf(from)})`,
   );
 // Character sets stand alone, because the library has them, too. The first build of main has found its parts; the list grows while it is walked.
 for (const file of APART.slice(1)) await noteTaken(file);

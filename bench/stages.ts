@@ -175,7 +175,6 @@ function copyUncompiled(): string {
 
 /** Name, the child's argument. */
 export const PARTS: readonly (readonly [string, string])[] = [
-  ['TOML parser', 'config-toml'],
   ['WebAssembly kernel; 64 KiB', 'transport-kernel-kernel'],
   ['conversion to 7 bits', 'message-mime-convert'],
   ['credentials', 'submit-secret'],

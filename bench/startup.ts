@@ -84,7 +84,7 @@ export const startup: Bench = {
 const LOADED = 'sendmail --version';
 const loadedUnder = (runtime: Runtime): string => (runtime === node ? LOADED : `${LOADED}, ${runtime.name}`);
 
-/** Loads all that a message in clear text needs, except the TOML parser, and sends nothing. */
+/** Loads all that a message in clear text needs, and sends nothing. */
 function loaded(): Case[] {
   const other = bun();
   return [node, ...(other ? [other] : [])].flatMap((runtime) => {

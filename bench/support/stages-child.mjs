@@ -20,12 +20,6 @@ await new Promise((resolve) => {
   part('main');
 });
 Object.assign(process, { argv, exit, exitCode: 0 });
-const CONFIG = `smarthosts = ["submission://mail.example.org"]
-qualify_domain = "example.org"
-[auth]
-user = "web1"
-password_file = "/etc/nospool.password"
-`;
 const TEXT = Buffer.from('Subject: \xf0\xd2\xc9\xd7\xc5\xd4\n\n', 'latin1').latin1Slice();
 const block = Buffer.alloc(65536, 'QWxsIG1lbiBieSBuYXR1cmUgZGVzaXJlIHRvIGtub3c\n');
 const nothing = () => {};
@@ -34,7 +28,6 @@ const nothing = () => {};
 require('node:net');
 /** The first use of a part. */
 const USES = {
-  'config-toml': ({ parseToml }) => parseToml(CONFIG),
   'transport-kernel-kernel': ({ loadKernel }) => loadKernel()('data').push(block),
   [program.rare]: ({ decode }) => decode(TEXT, 'koi8-r'),
   'node:tls': (tls) => tls.createSecureContext(authority ? { ca: readFileSync(authority) } : {}),

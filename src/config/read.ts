@@ -8,6 +8,7 @@ import type { FileKind } from '../trust/rules.ts';
 import type { Config } from './config.ts';
 import { type Environment, type File, type Interpreted, interpret } from './interpret.ts';
 import type { Merged } from './merge.ts';
+import { parseToml } from './toml.ts';
 
 export const SYSTEM_FILE = '/etc/nospool.toml';
 
@@ -161,7 +162,6 @@ async function finish(
 
 /** Parses those files that were read; at least one was. */
 async function parseFiles(found: readonly Found[], isSystem: boolean): Promise<Merged> {
-  const { parseToml } = await import('./toml.ts');
   const files: File[] = [];
   for (const { path, content } of found) {
     if (content.state !== 'read') continue;

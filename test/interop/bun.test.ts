@@ -138,7 +138,7 @@ test('a short message, in clear, over TLS or with a password, makes Bun load non
     const text = readFileSync(`${DIST}/main.cjs`, 'latin1');
     const { parts } = readMainFile(Buffer.from(text, 'latin1'));
     const atOnce = [
-      ...['main', 'config-toml', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'],
+      ...['main', 'transport-bun-wire', 'transport-tls-tls', 'transport-tls-peername'],
       ...['submit-secret', 'smtp-sasl-choose', 'submit-scrub'],
     ].flatMap((part) => [...text.slice(...(parts.get(part) as readonly [number, number])).matchAll(/(?:=|,)require\("([^"]+)"\)/g)]);
     assert.deepEqual([...new Set(atOnce.map(([, name]) => name))].sort(), ['node:fs']);

@@ -17,8 +17,8 @@ const SYSTEM_FILE = '/etc/nospool.toml';
 const ANSWERS: Readonly<Record<string, string>> = { EHLO: '250-x\r\n250-PIPELINING\r\n250 SIZE', DATA: '354', QUIT: '221' };
 /** Nothing is kept for these parts, because they are for people who watch. */
 const LEFT_OUT = ['submit-routing-tree'];
-/** Under Bun every message needs these parts, so they are in one file with `main`: each file costs as much as its code. */
-const WITH_MAIN = ['config-toml', 'transport-bun-wire'];
+/** Under Bun every message needs this part, so it is in one file with `main`: each file costs as much as its code. */
+const WITH_MAIN = ['transport-bun-wire'];
 
 const program = readMainFile(fs.readFileSync(`${__dirname}/main.cjs`));
 const partText = (name: string): string => program.octets.toString('latin1', ...(program.parts.get(name) ?? [0, 0]));

@@ -73,8 +73,8 @@ export function readMainFile(octets: Buffer): MainFile {
 
 /** The first line of a kept file lies within so many octets. */
 const HEAD = 2048;
-/** So many octets are compared at once. */
-const ROOM = 64 * 1024;
+/** What is compared is read into this, so many octets at once. */
+const room = Buffer.allocUnsafeSlow(16 * 1024);
 
 /**
  * Prints a kept file: a line with the length of the program, then name and length of each code; the program, which is compared because
@@ -103,8 +103,7 @@ export function openKept(file: string, { octets }: MainFile): ((name: string) =>
 }
 
 function readCodes(fd: number, octets: Buffer): ((name: string) => Buffer | null) | null {
-  const head = Buffer.allocUnsafe(HEAD);
-  const line = head.toString('latin1', 0, head.subarray(0, readSync(fd, head, 0, HEAD, 0)).indexOf('\n'));
+  const line = room.toString('latin1', 0, room.subarray(0, readSync(fd, room, 0, HEAD, 0)).indexOf('\n'));
   const [length, ...words] = line.split(' ');
   const places = new Map<string, readonly [at: number, length: number]>();
   let at = line.length + 1 + octets.length;
@@ -114,7 +113,7 @@ function readCodes(fd: number, octets: Buffer): ((name: string) => Buffer | null
     at += 2 * ofCode;
   }
   if (Number(length) !== octets.length || fstatSync(fd).size !== at) return null;
-  if (!isAt(fd, line.length + 1, octets, Buffer.allocUnsafe(ROOM))) return null;
+  if (!isAt(fd, line.length + 1, octets)) return null;
   return (name) => {
     const place = places.get(name);
     if (place === undefined) return null;
@@ -122,7 +121,7 @@ function readCodes(fd: number, octets: Buffer): ((name: string) => Buffer | null
     const code = Buffer.allocUnsafeSlow(place[1]);
     try {
       const isWhole = readSync(fd, code, 0, code.length, place[0]) === code.length;
-      return isWhole && isAt(fd, place[0] + code.length, code, Buffer.allocUnsafe(ROOM)) ? code : null;
+      return isWhole && isAt(fd, place[0] + code.length, code) ? code : null;
     } catch {
       // The message is under way, and the text of the part is there.
       return null;
@@ -130,8 +129,8 @@ function readCodes(fd: number, octets: Buffer): ((name: string) => Buffer | null
   };
 }
 
-/** Whether the file has these octets at `position`. It reads into `room`, piece by piece. */
-function isAt(fd: number, position: number, octets: Buffer, room: Buffer): boolean {
+/** Whether the file has these octets at `position`. */
+function isAt(fd: number, position: number, octets: Buffer): boolean {
   for (let at = 0; at < octets.length; at += room.length) {
     const length = Math.min(room.length, octets.length - at);
     if (readSync(fd, room, 0, length, position + at) !== length) return false;
