@@ -1,6 +1,6 @@
 /**
  * Inputs that nobody wrote, for every reader: made of those of the corpus, and guided by what they reach. FUZZ_SECONDS says for how
- * long in all (default 45, which with all else is a minute), FUZZ_SEED which are drawn: `npm run fuzz -- NAME 60 SEED` draws those of one reader again. How many there are
+ * long in all (default 15, which with all else is half a minute), FUZZ_SEED which are drawn: `npm run fuzz -- NAME 60 SEED` draws those of one reader again. How many there are
  * in that time depends on the machine; the properties do not.
  */
 import assert from 'node:assert';
@@ -11,7 +11,7 @@ import { suite } from 'uvu';
 import { within } from '../support/within.ts';
 
 const test = suite('fuzz');
-const { FUZZ_SECONDS = '45', FUZZ_SEED = '1' } = process.env;
+const { FUZZ_SECONDS = '15', FUZZ_SEED = '1' } = process.env;
 const tool = fileURLToPath(new URL('../fuzz/run.mjs', import.meta.url));
 const names = readdirSync(new URL('../fuzz/readers', import.meta.url)).map((file) => file.replace(/[.]ts$/, ''));
 const share = Number(FUZZ_SECONDS) / names.length;

@@ -5,7 +5,7 @@
  * promises must hold: the checks are in support/walks/oracle.ts. Then one fault after another is put into the library, and walks must
  * find it.
  *
- * WALKS says how many (default 300), WALK_SEED which is the first: `WALKS=1 WALK_SEED=4711` runs that one. A breach is printed with
+ * WALKS says how many (default 100), WALK_SEED which is the first: `WALKS=1 WALK_SEED=4711` runs that one. A breach is printed with
  * the shortest walk in which it is still there.
  */
 import assert from 'node:assert/strict';
@@ -16,7 +16,7 @@ import type * as Walks from './support/walks/walk.ts';
 
 const test = suite('walks');
 
-const COUNT = Number(process.env.WALKS ?? 300);
+const COUNT = Number(process.env.WALKS ?? 100);
 const FIRST = Number(process.env.WALK_SEED ?? 1);
 
 const load = (changes: readonly Change[] = []) => loadBundled<typeof Walks>('test/faults/support/walks/walk.ts', changes);

@@ -62,15 +62,14 @@ for (const [name, start] of OFFERS) {
   test(`${name}: messages to one and to three`, () =>
     within(120_000, () =>
       withPeer(start, async (peer) => {
-        for (const make of [...SMALL, () => mebibytes(4)]) {
+        for (const [i, make] of [...SMALL, () => mebibytes(4)].entries()) {
           const one = make();
           // Without 8BITMIME text is converted when it has 8-bit octets, or may have some beyond the window: that is another test.
           if (name.includes('8BITMIME') && (one.name.startsWith('8-bit') || one.octets.length > 256 * 1024)) continue;
-          for (const boxes of [['ann'], ['ann', 'bob', 'eve']]) {
-            await peer.clear();
-            assertDelivered(await send(one, boxes));
-            for (const box of boxes) assertArrived((await peer.received(box))[0], one);
-          }
+          const boxes = i % 2 === 0 ? ['ann', 'bob', 'eve'] : ['ann'];
+          await peer.clear();
+          assertDelivered(await send(one, boxes));
+          for (const box of boxes) assertArrived((await peer.received(box))[0], one);
         }
       }),
     ));
