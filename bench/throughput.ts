@@ -62,7 +62,7 @@ export const throughput: Bench = {
   name: 'throughput',
   title: 'Throughput and memory: long messages',
   async run({ runs, short, progress }) {
-    const size = short ? 32 * MiB : 256 * MiB;
+    const size = short ? 8 * MiB : 256 * MiB;
     const tables: Table[] = [];
     for (const [i, kind] of KINDS.entries()) {
       if (short && i > 2) break;
