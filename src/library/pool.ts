@@ -15,6 +15,7 @@ import { DEFAULT_LIMITS, type Limits, POOL_KEYS, type PoolOptions, parseLimits }
 import { hearingOf, inTime, type Message, type SendOptions } from './message.ts';
 import { isSignal, parseOptions, sendFault, type Terms } from './options.ts';
 import { type Attempt, type Failed, failedHere, type Outcome, settled, unreplayed } from './outcome.ts';
+import { Queue } from './queue.ts';
 import { requireTlsFault } from './security.ts';
 import { type Host, parseServers, type Server } from './server.ts';
 
@@ -61,7 +62,7 @@ export class Pool implements AsyncDisposable {
   /** Servers that read past an envelope behind a content, as chasquid 1.11 and Courier do: each message has its turn there. */
   readonly #deaf = new Set<Host>();
   readonly #lines = new Set<Line>();
-  readonly #waiting: Task[] = [];
+  readonly #waiting = new Queue<Task>();
   #opening = 0;
   /** Settled one by one, when a session is open or could not be opened. */
   readonly #openings = new Set<Promise<unknown>>();
@@ -102,7 +103,7 @@ export class Pool implements AsyncDisposable {
 
   get stats(): { readonly open: number; readonly busy: number; readonly waiting: number } {
     const busy = [...this.#lines].filter((line) => line.busy > 0).length;
-    return { open: this.#lines.size, busy, waiting: this.#waiting.length };
+    return { open: this.#lines.size, busy, waiting: this.#waiting.size };
   }
 
   /** As Client's. The messages of a pool go in no order. */
@@ -171,32 +172,25 @@ export class Pool implements AsyncDisposable {
         },
       };
       const unlink = whenAborted(signal, () => {
-        if (this.#unqueue(task)) task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
+        if (this.#waiting.remove(task)) task.settle(failedHere('aborted', abortReason(signal as AbortSignal), signal?.reason));
       });
       this.#waiting.push(task);
       this.#dispatch();
     });
   }
 
-  /** True when the message was waiting; it waits no more. */
-  #unqueue(task: Task): boolean {
-    const at = this.#waiting.indexOf(task);
-    if (at >= 0) this.#waiting.splice(at, 1);
-    return at >= 0;
-  }
-
   /* ---- sessions ---- */
 
   /** Gives waiting messages to sessions, and opens sessions for them. */
   #dispatch(): void {
-    while (this.#waiting.length > 0 && this.#mayBegin()) {
+    while (this.#waiting.size > 0 && this.#mayBegin()) {
       const line = this.#findLine();
       if (line === null) break;
       if (this.#limits.rate !== null) this.#begun.push(performance.now());
-      void this.#carry(line, this.#waiting.shift() as Task);
+      void this.#carry(line, this.#waiting.take() as Task);
     }
     const there = this.#taken;
-    const wanted = Math.min(this.#limits.connections - there, Math.min(this.#waiting.length, this.#allowance) - this.#opening);
+    const wanted = Math.min(this.#limits.connections - there, Math.min(this.#waiting.size, this.#allowance) - this.#opening);
     if (wanted <= 0) return;
     this.#resume();
     const welcome = Math.min(wanted, this.#ceiling.above(there));
@@ -247,7 +241,7 @@ export class Pool implements AsyncDisposable {
   }
 
   async #openLine(): Promise<void> {
-    const before = [...this.#waiting];
+    const before = this.#waiting.all();
     this.#opening += 1;
     const { host, client, failure, attempts } = await among(this.#hopes, this.#openFirst(this.#ending.signal));
     this.#opening -= 1;
@@ -276,7 +270,7 @@ export class Pool implements AsyncDisposable {
       this.#dispatch();
       await Promise.all(this.#hopes);
     }
-    if (this.#lines.size === 0 && !makesRoom) for (const task of waited) if (this.#unqueue(task)) task.settle(outcome);
+    if (this.#lines.size === 0 && !makesRoom) for (const task of waited) if (this.#waiting.remove(task)) task.settle(outcome);
     this.#dispatch();
     this.#endIfDrained();
   }
@@ -323,7 +317,7 @@ export class Pool implements AsyncDisposable {
     else if (!content.replayable) task.settle(unreplayed(outcome));
     else {
       attempts.push(...outcome.attempts);
-      this.#waiting.unshift(task);
+      this.#waiting.putBack(task);
     }
     if (line.busy === 0) this.#wait(line);
     this.#dispatch();
@@ -449,7 +443,7 @@ export class Pool implements AsyncDisposable {
     this.#drained ??= new Promise((resolve) => {
       this.#tellDrained = resolve;
     });
-    for (const line of [...this.#lines]) if (line.busy === 0 && this.#waiting.length === 0) this.#close(line);
+    for (const line of [...this.#lines]) if (line.busy === 0 && this.#waiting.size === 0) this.#close(line);
     this.#endIfDrained();
     return this.#drained;
   }
@@ -473,7 +467,8 @@ export class Pool implements AsyncDisposable {
   /** Ends everything at once: messages that wait are failed as `aborted`, and those under way by what is known of them. */
   destroy(reason: unknown = new Error('the pool was closed')): void {
     this.#ending.abort(reason);
-    for (const task of this.#waiting.splice(0)) task.settle(failedHere('aborted', reasonOf(reason), reason));
+    for (let task = this.#waiting.take(); task !== undefined; task = this.#waiting.take())
+      task.settle(failedHere('aborted', reasonOf(reason), reason));
     for (const client of this.#leaving) client.destroy(reason);
     for (const line of [...this.#lines]) {
       line.client.destroy(reason);
