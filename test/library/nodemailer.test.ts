@@ -167,6 +167,7 @@ transport('what cannot be is said when the transport is made', () => {
     [{ grace: -1 }, /^grace is -1/],
     [{ name: 'a b' }, /^the option name/],
     [{ host: '' }, /^the option host is empty/],
+    [{ host: ' a.example' }, /^host: " a\.example" is not a host name$/],
   ];
   for (const [options, message] of rows) assert.match(refusedBy(options), message);
   assert.throws(() => new NospoolTransport(null as unknown as NospoolTransportOptions), { code: 'ECONFIG' });
@@ -516,6 +517,19 @@ transport('a token that has expired is not used', () => {
   return served({ offers: TOKENS }, { auth }, async ({ send }, host) => {
     await send();
     assert.ok(host.sessions[0]?.includes(XOAUTH2('tim', 'fresh')));
+  });
+});
+
+transport('an access token that is no text, such as the answer of getAccessToken, is not given', () => {
+  const accessToken = { token: 'stale', res: null };
+  const provisionCallback = (_user: string, renew: boolean, done: Provided) => done(null, `fresh-${renew}`);
+  return served({ offers: TOKENS }, { auth: { type: 'OAuth2', user: 'tim', accessToken, provisionCallback } }, async ({ send }, host) => {
+    await send();
+    assert.ok(host.sessions[0]?.includes(XOAUTH2('tim', 'fresh-false')));
+    const alone = made({ host: '127.0.0.1', port: host.port, auth: { type: 'OAuth2', user: 'tim', accessToken } });
+    const error = await failure(alone.send());
+    assert.equal(error.code, 'EAUTH');
+    assert.match(error.message, /auth has neither a text as accessToken nor a way to get one/);
   });
 });
 

@@ -44,7 +44,8 @@ export class Tokens {
   constructor(auth: AuthSettings, options: TokenOptions) {
     this.#auth = auth;
     this.#options = options;
-    this.#token = auth.accessToken ?? '';
+    // What is no text is not given: `getAccessToken` of Google's library answers with an object, and programs pass it on.
+    this.#token = typeof auth.accessToken === 'string' ? auth.accessToken : '';
     const lasts = Number(auth.timeout) || 0;
     this.#expires = Number(auth.expires) || (lasts > 0 ? Date.now() + lasts * 1000 : 0);
   }
@@ -84,7 +85,7 @@ export class Tokens {
 
   async #ask(signal: AbortSignal): Promise<string> {
     const provision = this.#provision;
-    if (!this.#mayRenew) throw tokenError('auth has neither an accessToken nor a way to get one');
+    if (!this.#mayRenew) throw tokenError('auth has neither a text as accessToken nor a way to get one');
     const given = provision
       ? await callProvision(provision, this.#auth.user ?? '', this.#isRefused, signal)
       : await requestToken(this.#auth, signal);

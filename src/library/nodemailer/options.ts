@@ -177,7 +177,7 @@ export function readSettings(given: string | URL | NospoolTransportOptions): Par
     ...(resolver === undefined ? {} : { resolver }),
   };
   const read = parseServer(server);
-  if (!read.ok) return unparsed(rename(read.detail));
+  if (!read.ok) return unparsed(rename(url === null ? read.detail.replace('url:', 'host:') : read.detail));
   const terms = {
     ...(name ? { hello: name } : {}),
     timeouts: limits.value.timeouts,
