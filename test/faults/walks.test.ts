@@ -93,8 +93,8 @@ const FAULTS: readonly (readonly [what: string, check: string, ...Change[]])[] =
     'each message has an outcome',
     [
       'library/pool.ts',
-      'for (const task of this.#waiting.splice(0)) task.settle(',
-      'for (const task of this.#waiting.splice(0)) if (task === null) (task as Task).settle(',
+      'task = this.#waiting.take())\n      task.settle(',
+      'task = this.#waiting.take())\n      if (task === null) (task as Task).settle(',
     ],
   ],
   [
