@@ -128,7 +128,7 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   write(system, '# lock = true\nlock = false');
   assert.equal(hostOf(await ask()), 'own');
   write(system, 'lock = "yes"');
-  assert.equal(hostOf(await ask()), 'own');
+  assert.match(refused(await ask()), /:1: key "lock" expects true or false/, 'somebody meant to lock it');
   write(system, '');
   write(own, 'lock = true');
   for (const elsewhere of [await ask(), await ask({ path: own })])
@@ -145,6 +145,23 @@ test('S3: a refused system file lets no other configuration in, because it may h
   write(system, `lock = true\n${host('system')}`, 0o646);
   for (const request of [{}, { path: given }, { env: { NOSPOOL_CONFIG: given } }])
     assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
+});
+
+test('a system file of which nobody can tell what it says lets no other in either', async ({ system, own, write, ask }) => {
+  write(own, host('own'));
+  const given = write('given.toml', host('given'));
+  const requests = [{}, { path: given }, { env: { NOSPOOL_CONFIG: given } }];
+  write(system, Buffer.from('# M\xfcller\nlock = true\n', 'latin1'));
+  for (const request of requests) assert.match(refused(await ask(request)), /etc\.toml:1: is not UTF-8/);
+  write(system, `lock = true\n${'#'.repeat(1 << 20)}`);
+  for (const request of requests) assert.match(refused(await ask(request)), /etc\.toml: has more than 1048576 octets/);
+  rmSync(system);
+  symlinkSync('/nonexistent', system);
+  for (const request of requests) assert.match(refused(await ask(request)), /etc\.toml: links to nothing$/);
+  rmSync(system);
+  // Container runtimes make a directory where what they are to mount is missing.
+  mkdirSync(system);
+  assert.equal(hostOf(await ask({ path: given })), 'given');
 });
 
 test('a missing file is an error only if it was named', async ({ folder, system, write, ask }) => {
@@ -399,6 +416,7 @@ test('the lock counts in any of them, and one that cannot be read does not open 
   rmSync(system);
   symlinkSync('/nonexistent', system);
   assert.match(refused(await ask({ home: null })), /: links to nothing$/);
+  rmSync(system);
   write('etc.d', 'no folder');
   assert.equal(hostOf(await ask()), 'own');
 });

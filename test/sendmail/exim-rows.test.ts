@@ -7,7 +7,7 @@ import assert from 'node:assert';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
-import { deadPort, type Ended, killAll, run, type SmartHost, scratch, setUp, smartHost } from '../support/command.ts';
+import { type Arrived, deadPort, type Ended, killAll, run, type SmartHost, scratch, setUp, smartHost, start } from '../support/command.ts';
 import { type Followed, type Lines, startFollowing } from '../support/scripted.ts';
 import { within } from '../support/within.ts';
 
@@ -468,6 +468,31 @@ async function taking(work: (host: SmartHost) => Promise<void>): Promise<void> {
   await host.close();
 }
 
+/** What a host that takes everything has got; and how the command ended. */
+async function sentTo(args: readonly string[], input?: string): Promise<{ readonly sent: Sent; readonly messages: readonly Arrived[] }> {
+  const host = await smartHost();
+  const sent = await send(`smarthosts = [${url(host.port)}]\naliases = []`, '', args, input);
+  await host.close();
+  return { sent, messages: host.messages };
+}
+
+/** Every message of `args` and `input` is taken, and its content is like this. */
+const takenAs =
+  (args: string, input: string | undefined, content: RegExp, not = /^$/): Difference['shown'] =>
+  async () => {
+    const { sent, messages } = await sentTo(args.split(' '), input);
+    assertEnded(sent, 0, [], args);
+    assert.equal(messages.length, 1);
+    assert.match(messages[0]?.content ?? '', content);
+    assert.doesNotMatch(messages[0]?.content ?? '', not);
+  };
+
+const offering = (...keywords: readonly string[]): readonly string[] => [
+  ...GREETED.slice(0, 2),
+  ['250-server id', ...keywords.map((keyword) => `250-${keyword}`), '250 OK'].join('\r\n'),
+];
+const FAREWELL = ['QUIT', '221 bye'];
+
 const DIFFERENCES: readonly Difference[] = [
   {
     event: 'EHLO answered 4yz',
@@ -525,7 +550,7 @@ const DIFFERENCES: readonly Difference[] = [
   },
   {
     event: 'connection closed in answer to DATA',
-    exim: 'status 0, the message is lost',
+    exim: 'status 0, the message is lost (4.98; 4.96: next host)',
     ours: 'next host',
     why: 'status 0 means that a server took the message',
     shown: hosts(after(ASKED, '*close'), TWO, 0),
@@ -554,6 +579,114 @@ const DIFFERENCES: readonly Difference[] = [
         toml: '[tls]\nmode = "opportunistic"',
       },
     ),
+  },
+  {
+    event: 'STARTTLS not offered, and no key or option says anything of TLS',
+    exim: 'clear text',
+    ours: 'next host',
+    why: 'TLS is required, unless `tls.mode` says otherwise or the host is written as loopback',
+    shown: hosts([...GREETED, ...FAREWELL], [...GREETED, ...FAREWELL], 1, /does not offer STARTTLS/, { toml: '[tls]\nmode = "required"' }),
+  },
+  {
+    event: 'a recipient refused, with PIPELINING and CHUNKING',
+    exim: 'the others have the message; status 1',
+    ours: 'nobody has it; status 1',
+    why: 'all recipients or none',
+    shown: hosts([...offering('PIPELINING', 'CHUNKING'), 'MAIL FROM:', '250 OK', A, '250 OK', B, '550 no', ...FAREWELL], null, 1, /550 no/),
+  },
+  {
+    event: 'PRDR offered, and a recipient refused behind the content',
+    exim: 'the others have the message; status 1',
+    ours: 'PRDR is not asked for',
+    why: 'all recipients or none',
+    shown: async () => {
+      const host = await scripted([...offering('PIPELINING', 'PRDR'), ...TWO.slice(3)]);
+      const sent = await send(`smarthosts = [${url(host.port)}]\naliases = []`, '', ['a@x.y', 'b@x.y']);
+      await host.close();
+      assertEnded(sent, 0, [], 'PRDR');
+      assert.deepEqual([host.unexpected, host.heard.filter((line) => line.includes('PRDR'))], [[], []]);
+    },
+  },
+  {
+    event: 'more than 100 recipients',
+    exim: 'transactions of 100; where the last one is refused, the others have the message; status 1',
+    ours: 'one transaction',
+    why: 'all recipients or none',
+    shown: async () => {
+      const recipients = Array.from({ length: 103 }, (_, i) => `r${i}@x.y`);
+      const { sent, messages } = await sentTo(recipients);
+      assertEnded(sent, 0, [], '103 recipients');
+      assert.deepEqual(
+        messages.map((message) => message.recipients),
+        [recipients.map((address) => `<${address}>`)],
+      );
+    },
+  },
+  {
+    event: 'SIGTERM while a delivery is under way',
+    exim: 'ends the program that was called; the message goes',
+    ours: 'ends the delivery; status 1',
+    why: 'who ends it believes that nothing is sent',
+    shown: async () => {
+      const [one, two] = [await scripted([...MAILED, A, '*silence']), await scripted([])];
+      const { config } = setUp(`qualify_domain = "x.y"\nsmarthosts = [${url(one.port)}, ${url(two.port)}]\naliases = []`);
+      const running = start(config, ['a@x.y']);
+      running.child.stdin?.end('x\n');
+      while (!one.heard.includes(A)) await new Promise((resolve) => setTimeout(resolve, 20));
+      running.child.kill('SIGTERM');
+      const { status, stderr } = await running.done;
+      await Promise.all([one.close(), two.close()]);
+      assert.deepEqual([status, two.connections], [1, 0]);
+      assert.match(stderr, /ended by SIGTERM/);
+    },
+  },
+  {
+    event: 'message larger than a host takes (SIZE)',
+    exim: 'MAIL is tried; its refusal fails the message',
+    ours: 'next host',
+    why: 'that host has judged no message',
+    shown: hosts([...offering('SIZE 20'), ...FAREWELL], TWO, 0),
+  },
+  {
+    event: 'local-part that is not ASCII, SMTPUTF8 not offered',
+    exim: 'goes as `xn--…`',
+    ours: 'next host',
+    why: 'that is the address of another mailbox',
+    shown: hosts([...GREETED, ...FAREWELL], [...GREETED, ...FAREWELL], 1, /does not offer SMTPUTF8/, { args: '-f s@x.y j\u00f6rg@x.y' }),
+  },
+  {
+    event: '8-bit body, 8BITMIME not offered',
+    exim: 'sent as it is',
+    ours: 'converted (`eight_bit`), and MIME fields are added where there are none',
+    why: 'RFC 6152 §3',
+    shown: async () => {
+      const host = await scripted([...GREETED, 'MAIL FROM:', '250 OK', A, '250 OK', ...TWO.slice(-6)]);
+      const sent = await send(`smarthosts = [${url(host.port)}]\naliases = []`, '', ['a@x.y'], 'Subject: x\n\ngr\xc3\xbc\xc3\x9fe\n');
+      await host.close();
+      assertEnded(sent, 0, [], '8-bit');
+      assert.match(host.contents[0] ?? '', /quoted-printable\r\n\r\ngr=C3=BC=C3=9Fe\r\n$/);
+    },
+  },
+  {
+    event: 'a line of more than 998 octets',
+    exim: 'fails, before a host is asked',
+    ours: 'sent (`long_lines`)',
+    why: 'servers take it, and the caller cannot mend it',
+    shown: takenAs('a@x.y', `Subject: x\n\n${'y'.repeat(1200)}\n`, /^y{1200}\r$/m),
+  },
+  {
+    event: 'a NUL in the header section',
+    exim: 'becomes `?`',
+    ours: 'fails',
+    why: 'it is no message',
+    shown: async () => assertEnded((await sentTo(['a@x.y'], 'Subject: a\0b\n\nx\n')).sent, 1, [/holds a NUL octet/], 'NUL'),
+  },
+  {
+    event: '30 Received fields',
+    exim: 'fails: its own is counted',
+    ours: 'sent; 31 fail',
+    why: 'none is added',
+    shown: takenAs('a@x.y', `${RECEIVED(30)}\nx\n`, /^(Received: .*\r\n){30}/),
   },
   {
     event: 'one recipient, PIPELINING without CHUNKING',
@@ -648,6 +781,85 @@ const DIFFERENCES: readonly Difference[] = [
     },
   },
   {
+    event: '`-N`, `-R`, `-V`',
+    exim: '`-N`: nothing is sent, status 0; the others are errors',
+    ours: 'they take a value and ask for notifications',
+    why: 'as in Sendmail and Postfix',
+    shown: async () => {
+      assertEnded((await sentTo(['-N', 'a@x.y'])).sent, 1, [/-N takes "never" or a list/], '-N');
+      await takenAs('-N never -R hdrs -V id a@x.y', undefined, /^Subject|^Message-ID/)();
+    },
+  },
+  {
+    event: '`-f` of an ordinary user',
+    exim: 'no effect, and a Sender field is added or replaced',
+    ours: 'obeyed, and Sender stays as it is',
+    why: 'the program runs as its caller and knows nobody whom to trust more',
+    shown: async () => {
+      const { sent, messages } = await sentTo(['-f', 'boss@x.y', 'a@x.y'], 'From: boss@x.y\n\nx\n');
+      assertEnded(sent, 0, [], '-f');
+      assert.equal(messages[0]?.reversePath, '<boss@x.y>');
+      assert.doesNotMatch(messages[0]?.content ?? '', /^Sender/m);
+    },
+  },
+  {
+    event: '`-oMa` and `-G` of a trusted user',
+    exim: 'no field is added',
+    ours: 'no effect',
+    why: 'a smart host that adds none would pass on a message without them',
+    shown: takenAs('-oMa 192.0.2.7 -G a@x.y', 'Subject: x\n\nx\n', /^Date: /m),
+  },
+  {
+    event: '`-bnq`',
+    exim: 'an address without a domain is an error',
+    ours: 'no effect',
+    why: 'such an address would be refused',
+    shown: takenAs('-bnq a', undefined, /^From: /m),
+  },
+  {
+    event: '`-q`, `-M`, `-bp`, `-d`, `-G` and `-L` of an ordinary user',
+    exim: 'permission denied',
+    ours: 'as of root',
+    why: 'there is no queue to protect',
+    shown: async () => {
+      for (const option of ['-q', '-bp']) assert.equal((await sentTo([option])).sent.status, 0);
+      await takenAs('-G -L tag a@x.y', undefined, /^From: /m)();
+    },
+  },
+  {
+    event: '`-bt` or `-bv` of an address that cannot be routed, an error of syntax with `-bS`',
+    exim: 'status 2',
+    ours: 'status 1',
+    why: 'failure has one status',
+    shown: async () => {
+      const data = '[[router]]\nname = "r"\ndriver = "redirect"\ndomains = ["x.y"]\ndata = { c = ":fail: no" }';
+      for (const option of ['-bt', '-bv'])
+        assert.equal((await send('smarthosts = ["smtp://127.0.0.1"]', data, [option, 'c@x.y'])).status, 1);
+      assert.equal((await sentTo(['-bS'], 'MAIL FROM:<s@x.y>\nNONSENSE\n')).sent.status, 1);
+    },
+  },
+  {
+    event: 'arguments `a@b_c.d`, `a@b.c.`, `G: a@b.c;`',
+    exim: 'errors',
+    ours: 'recipients',
+    why: 'such domains exist, and it is clear who is meant',
+    shown: async () => {
+      const { sent, messages } = await sentTo(['a@b_c.d', 'a@b.c.', 'G: b@b.c;']);
+      assertEnded(sent, 0, [], 'addresses');
+      assert.deepEqual(messages[0]?.recipients, ['<a@b_c.d>', '<a@b.c>', '<b@b.c>']);
+    },
+  },
+  {
+    event: 'arguments `a\\b@x.y`, `@p.q,@r.s:a@x.y`',
+    exim: 'recipients',
+    ours: 'errors',
+    why: 'a backslash stands in quotes, such a route in angle brackets (RFC 5321 §4.1.2)',
+    shown: async () => {
+      for (const address of ['a\\b@x.y', '@p.q,@r.s:a@x.y']) assertEnded((await sentTo([address])).sent, 1, [/is not an address/], address);
+      await takenAs('<@p.q,@r.s:a@x.y>', undefined, /^From: /m)();
+    },
+  },
+  {
     event: '`-t` with arguments',
     exim: 'they are removed from the recipients',
     ours: 'they are added (`arguments_with_t`)',
@@ -733,6 +945,49 @@ const DIFFERENCES: readonly Difference[] = [
         assertEnded(sent, 1, [/in the To field: "Müller" has no "@"/], 'a name');
         assert.equal(host.connections, 0);
       }),
+  },
+  {
+    event: 'Bcc without `-t`, or beside Resent fields',
+    exim: 'stays',
+    ours: 'taken out (`keep_bcc`)',
+    why: 'nobody who is in it is to be seen',
+    shown: async () => {
+      await takenAs('a@x.y', 'From: s@x.y\nBcc: c@x.y\n\nx\n', /^From: /, /^Bcc/m)();
+      await takenAs('-t', 'Bcc: c@x.y\nResent-From: r@x.y\nResent-To: a@x.y\n\nx\n', /^Resent-To: /m, /^Bcc/m)();
+    },
+  },
+  {
+    event: 'a line that begins with two dots, without `-i`',
+    exim: 'keeps both',
+    ours: 'loses one',
+    why: 'as in Sendmail: who doubles dots relies on it',
+    shown: takenAs('a@x.y', 'Subject: x\n\n..a\n', /\r\n\r\n\.a\r\n$/),
+  },
+  {
+    event: '`From ` of a mailbox file as the first line, of a trusted user',
+    exim: 'gives the reverse-path',
+    ours: 'dropped',
+    why: '`-f` names it',
+    shown: async () => {
+      const { sent, messages } = await sentTo(['-f', 's@x.y', 'a@x.y'], 'From joe@x.y Sat Nov  1 10:00:00 2026\nSubject: x\n\nx\n');
+      assertEnded(sent, 0, [], 'From');
+      assert.equal(messages[0]?.reversePath, '<s@x.y>');
+      assert.doesNotMatch(messages[0]?.content ?? '', /joe/);
+    },
+  },
+  {
+    event: 'Envelope-To, Delivery-Date',
+    exim: 'taken out',
+    ours: 'stay',
+    why: 'what is there stays as it is; `headers_remove` of a route takes them out',
+    shown: takenAs('a@x.y', 'Envelope-To: e@x.y\nDelivery-Date: x\n\nx\n', /^Envelope-To: e@x\.y\r\nDelivery-Date: x\r\n/),
+  },
+  {
+    event: 'From that is the login name alone',
+    exim: 'gets the full name, too',
+    ours: 'gets a domain',
+    why: 'as above',
+    shown: takenAs('a@x.y', 'From: ann\n\nx\n', /^From: ann@myhost\.test\.ex\r\n/),
   },
   {
     event: 'a Received field of its own',
