@@ -38,9 +38,10 @@ type FileContent =
   | { readonly state: 'absent' }
   /** A user's own file that another user may have written. */
   | { readonly state: 'ignored'; readonly detail: string }
-  /** Its owner or mode allows others to change it. */
+  /** Others may change it, or nobody can understand it. */
   | { readonly state: 'refused'; readonly detail: string }
-  | { readonly state: 'broken'; readonly detail: string };
+  /** This user may not read it. */
+  | { readonly state: 'closed'; readonly detail: string };
 
 /**
  * The configuration in force: `-C`, else `$NOSPOOL_CONFIG`, else the user's file, else the system file, with
@@ -120,7 +121,7 @@ function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) =
     if (existsSync(folder)) names = readdirSync(folder).filter(isPart);
   } catch (error) {
     if (codeOf(error) !== 'ENOTDIR')
-      found.push({ path: folder, content: { state: 'broken', detail: `${folder}: ${whyUnread(folder, error)}` } });
+      found.push({ path: folder, content: { state: 'closed', detail: `${folder}: ${whyUnread(folder, error)}` } });
   }
   found.unshift(
     ...[systemFile, ...names.toSorted().map((name) => `${folder}/${name}`)].map((path) => ({ path, content: read(path, 'system') })),
@@ -186,7 +187,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     const stats = fstatSync(fd);
     // People name /dev/null to have no configuration at all.
     if (path === '/dev/null' && stats.isCharacterDevice()) return { state: 'read', text: '', refuses: () => null };
-    if (stats.isDirectory()) return { state: 'broken', detail: `${path}: is a directory, not a file` };
+    if (stats.isDirectory()) return { state: 'refused', detail: `${path}: is a directory, not a file` };
     const stranger = kind === 'own' ? ignoreStranger(path, stats.uid, euid) : null;
     if (stranger !== null) return stranger;
     const runner = { euid };
@@ -195,9 +196,9 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
     if (refused !== null) return { state: 'refused', detail: `${path}: ${refused}` };
     const octets = readOctets(fd);
     if (octets.length > LARGEST_FILE)
-      return { state: 'broken', detail: `${path}: has more than ${LARGEST_FILE} octets; is it a configuration file?` };
+      return { state: 'refused', detail: `${path}: has more than ${LARGEST_FILE} octets; is it a configuration file?` };
     if (!isUtf8(octets))
-      return { state: 'broken', detail: `${path}:${lineNotUtf8(octets)}: is not UTF-8, which TOML demands: convert the file` };
+      return { state: 'refused', detail: `${path}:${lineNotUtf8(octets)}: is not UTF-8, which TOML demands: convert the file` };
     return {
       state: 'read',
       text: octets.toString('utf8'),
@@ -208,7 +209,7 @@ function readText(path: string, kind: ConfigKind, euid: number, opened: number[]
       },
     };
   } catch (error) {
-    return { state: 'broken', detail: `${path}: cannot be read (${codeOf(error)})` };
+    return { state: 'refused', detail: `${path}: cannot be read (${codeOf(error)})` };
   }
 }
 
@@ -251,10 +252,10 @@ function explainUnopened(path: string, kind: ConfigKind, euid: number, error: un
   const isLink = code === 'ENOENT' && lstatSync(path, { throwIfNoEntry: false });
   if (!isLink && /^(ENOENT|ENOTDIR)$/.test(code)) return { state: 'absent' };
   if (!/^(EACCES|EPERM)$/.test(code))
-    return { state: 'broken', detail: isLink ? `${path}: links to nothing` : `${path}: cannot be opened (${code})` };
+    return { state: 'refused', detail: isLink ? `${path}: links to nothing` : `${path}: cannot be opened (${code})` };
   const detail = `${path}: ${whyUnread(path, error)}`;
   const owner = fileOwnerOf(path);
   // ProtectHome= of systemd leaves a service such a home directory.
   if (kind === 'own' && owner === null) return { state: 'ignored', detail: `${detail}; it is ignored` };
-  return (kind === 'own' && owner !== null ? ignoreStranger(path, owner, euid) : null) ?? { state: 'broken', detail };
+  return (kind === 'own' && owner !== null ? ignoreStranger(path, owner, euid) : null) ?? { state: 'closed', detail };
 }

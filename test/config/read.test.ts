@@ -147,6 +147,24 @@ test('S3: a refused system file lets no other configuration in, because it may h
     assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
 });
 
+test('S3: nor does one that nobody can understand', async ({ system, own, write, ask }) => {
+  write(own, host('own'));
+  const given = write('given.toml', host('given'));
+  const isRefused = async (why: RegExp): Promise<void> => {
+    for (const request of [{}, { path: given }, { env: { NOSPOOL_CONFIG: given } }]) assert.match(refused(await ask(request)), why);
+    rmSync(system, { recursive: true });
+  };
+  write(system, Buffer.from('# caf\xe9\nlock = true\n', 'latin1'));
+  await isRefused(/etc\.toml:1: is not UTF-8/);
+  write(system, `lock = true\n${'#'.repeat(1 << 20)}`);
+  await isRefused(/etc\.toml: has more than 1048576 octets/);
+  mkdirSync(system);
+  await isRefused(/etc\.toml: is a directory/);
+  symlinkSync('/nonexistent', system);
+  await isRefused(/etc\.toml: links to nothing$/);
+  assert.equal(hostOf(await ask()), 'own', 'when it is gone');
+});
+
 test('a missing file is an error only if it was named', async ({ folder, system, write, ask }) => {
   assert.equal(refused(await ask({ path: system })), `-C names "${system}", which does not exist`);
   assert.equal(userFile({}, null), null, 'who has no home has no file there');
@@ -398,7 +416,8 @@ test('the lock counts in any of them, and one that cannot be read does not open 
   rmSync(path.join(folder, 'etc.d'), { recursive: true });
   rmSync(system);
   symlinkSync('/nonexistent', system);
-  assert.match(refused(await ask({ home: null })), /: links to nothing$/);
+  assert.match(refused(await ask()), /: links to nothing$/);
+  rmSync(system);
   write('etc.d', 'no folder');
   assert.equal(hostOf(await ask()), 'own');
 });
