@@ -114,7 +114,7 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   write(system, `lock = true\n${host('system')}`);
   write(own, host('own'));
   const given = write('given.toml', host('given'));
-  const env = { NOSPOOL_CONFIG: given, NOSPOOL_SMARTHOSTS: 'variable', NOSPOOL_NONSENSE: 'x', NOSPOOL_EMPTY: '' };
+  const env = { NOSPOOL_CONFIG: given, NOSPOOL_SMARTHOSTS: 'variable', NOSPOOL_NONSENSE: 'x', NOSPOOL_EMPTY: '', OTHER: 'x' };
   const answer = await ask({ path: given, env });
   assert.equal(hostOf(answer), 'system');
   assert.ok(answer.ok);
@@ -180,6 +180,8 @@ test('a file that is no configuration is an error', async ({ folder, write, ask 
   assert.equal(refused(await ask({ path: folder })), `${folder}: is a directory, not a file`);
   const latin1 = write('latin1', Buffer.from('# a\n# caf\xe9\n', 'latin1'));
   assert.equal(refused(await ask({ path: latin1 })), `${latin1}:2: is not UTF-8, which TOML demands: convert the file`);
+  const late = write('late', Buffer.from('\n\n# caf\xe9', 'latin1'));
+  assert.match(refused(await ask({ path: late })), /late:3: is not UTF-8/);
   const broken = write('broken', 'smarthosts = ["a"]\n[auth]\npassword = hunter2\n');
   assert.match(refused(await ask({ path: broken })), /broken:3: this is not TOML: /);
   assert.doesNotMatch(refused(await ask({ path: broken })), /hunter2/);
@@ -223,6 +225,17 @@ test('the mode that counts is that of the file that was read', async ({ write, a
   );
 });
 
+test('a file that its group can change runs no command, and may say where the log is', async ({ write, ask }) => {
+  const command = '[auth]\nuser = "u"\npassword_command = ["/bin/true"]';
+  const path = write('a', command, 0o664);
+  assert.match(
+    refused(await ask({ path, isTrusted: true })),
+    /a:3: key "password_command" in \[auth\] is refused, because its group can change/,
+  );
+  accepted(await ask({ path: write('b', command, 0o644), isTrusted: true }));
+  assert.equal(accepted(await ask({ path: write('c', 'log = "/l"', 0o664), isTrusted: true })).log, '/l');
+});
+
 test('a file of another user is not obeyed, although the environment names it', async ({ own, system, write, ask }) => {
   write(own, host('own'));
   write(system, host('system'));
@@ -241,6 +254,11 @@ asRoot('S2: an administrator may name a file of his own with -C that holds what 
   chownSync(path, 4711, 4711);
   assert.match(refused(await ask({ path, euid: 4711 })), /own\.toml:2: key "log" is refused/);
   assert.equal(accepted(await ask({ path, euid: 4711, isTrusted: true })).log, '/l');
+  for (const word of ['syslog', 'none']) {
+    const harmless = write('harmless.toml', `log = "${word}"`);
+    chownSync(harmless, 4711, 4711);
+    assert.equal(accepted(await ask({ path: harmless, euid: 4711 })).log, word);
+  }
 });
 
 /** Asks in a child that has given up its uid, because permissions do not bind root. */
@@ -420,6 +438,7 @@ test('the lock counts in any of them, and one that cannot be read does not open 
   rmSync(system);
   write('etc.d', 'no folder');
   assert.equal(hostOf(await ask()), 'own');
+  assert.equal(accepted(await ask({ home: null })).path, '');
 });
 
 test('each of them may hold what its own owner and mode allow', async ({ folder, system, write, ask }) => {
@@ -435,6 +454,14 @@ test('each of them may hold what its own owner and mode allow', async ({ folder,
   write(system, '', 0o644);
   write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o644);
   assert.match(refused(await ask()), /50-auth\.toml:4: key "password" in \[auth\] is refused, because every user can read this file/);
+  // The place in a list belongs to the file that has the list.
+  const table = '\nsmarthosts = [{ url = "a.example", auth = { user = "u", password = "p" } }]\n';
+  write(system, table, 0o644);
+  write('etc.d/50-auth.toml', '', 0o640);
+  assert.match(refused(await ask()), /etc\.toml:2: key "password" in auth of a smart host is refused, because every user can read/);
+  write(system, table, 0o640);
+  write('etc.d/50-auth.toml', '', 0o644);
+  assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u');
 });
 
 test.run();

@@ -128,6 +128,27 @@ test('the nearest key is found', () => {
   }
 });
 
+test('names of other programs lead to the key', () => {
+  const words = {
+    smarthosts: ['relayhost', 'mailhub', 'host', 'server', 'port'],
+    hostname: ['helo'],
+    qualify_domain: ['maildomain'],
+    user: ['username', 'login'],
+    password_command: ['passwordeval'],
+    token_file: ['access_token'],
+    password: ['pass'],
+    mode: ['starttls'],
+    ignore_extensions: ['smtp_discard_ehlo_keywords'],
+    log: ['logfile'],
+  };
+  for (const [name, others] of Object.entries(words))
+    for (const word of others) {
+      const { section } = KEYS.find((key) => key.name === name) as Key;
+      const names = KEYS.filter((key) => key.section === section).map((key) => key.name);
+      assert.deepEqual(nearestKey(word, names), { name, near: true }, word);
+    }
+});
+
 test('a default is what its parser would make of it, which only sizes and durations are given to', () => {
   for (const key of KEYS)
     if (key.initial !== null && key.kind !== 'size' && key.kind !== 'duration')
