@@ -172,6 +172,7 @@ export const ERRORS: [string, RegExp | string][] = [
     '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["a@b"]',
     /expects "\*", "@", a domain or "\*\.domain" in each item; "a@b" is none/,
   ],
+  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["*."]', /"\*\." is none/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["mail.*"]', /"mail\.\*" is none/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["mail*.example.org"]', /"mail\*\.example\.org" is none/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nlocal_parts = ["owner-*"]', /"owner-\*" is none/],

@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { type Interpreted, interpret } from '../../src/config/interpret.ts';
@@ -187,6 +187,8 @@ test('[tls] is under every host; the keys of a host about trust replace it', () 
     '/f',
     'what says nothing contradicts nothing',
   );
+  assert.equal(config('[tls]\nverify = false\nca_file = ""\nfingerprint = []').path, '/f');
+  assert.equal(config(`[tls]\nca_file = ""\nfingerprint = ["${pin}"]`).path, '/f');
   const lax = config(
     `smarthosts = ["a", { url = "b", tls = { ca_file = "/ca" } }, { url = "c", tls = { fingerprint = ["${pin}"] } }, { url = "d", tls = { server_name = "s" } },
        { url = "e", tls = { certificate = "/cert", certificate_key = "/key" } }]\n[tls]\nverify = false`,
@@ -637,6 +639,7 @@ test('a misspelt key of a password is the only error', () => {
 });
 
 test('errors name a variable of the environment', () => {
+  assert.match(error('default_charset = "NOSPOOL_X"', { env: { NOSPOOL_X: '1' } }), /^environment: NOSPOOL_X is unknown/);
   for (const [name, value, expected] of VARIABLE_ERRORS) {
     const sentence = error(null, { env: { [name]: value } });
     if (typeof expected === 'string') assert.equal(sentence, expected);

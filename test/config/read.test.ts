@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -397,6 +397,10 @@ test('a key that two of them set is an error that names both places, and every e
   assert.match(refused(await ask()), /10\.toml:3: key "min_version" in \[tls\] expects/, 'a table that both have');
   write(part, '\n\ndsn = "no"\n');
   assert.match(refused(await ask()), /10\.toml:3: key "dsn" expects/);
+  write(system, '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\n');
+  write(part, 'smarthosts = [\n"a",\n"b:x"]\n');
+  assert.match(refused(await ask()), /10\.toml:3: key "smarthosts": port/, 'a list behind routers of the other');
+  write(system, `${host('system')}[tls]\nmode = "required"\n`);
   write(part, 'dsn = "drop"\n');
   const third = write('etc.d/20.toml', '\ndsn = "drop"\n');
   assert.equal(refused(await ask()), `${third}:2: key "dsn" is in ${part}:1, too: keep one of them`);

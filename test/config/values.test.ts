@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { KEYS, type Key, keyOf, nearestKey } from '../../src/config/keys.ts';
 import { fromEnvironment, parseDuration, parsePath, parseSize, parseValue } from '../../src/config/values.ts';
