@@ -62,7 +62,7 @@ function readSourceAddress(reading: Reading, section: '' | 'host', entries: Entr
   const text = take(reading, entries, section, 'text', 'source_address');
   const written = entries.get('source_address');
   if (text === '' || familyOfAddress(text) !== null) return text;
-  if (written && typeof written.raw === 'string') reading.complain(written, 'expects an IP address of this host such as "192.0.2.1"');
+  if (written) reading.complain(written, 'expects an IP address of this host such as "192.0.2.1"');
   return '';
 }
 

@@ -204,13 +204,6 @@ export function keysOf(section: Section): readonly Key[] {
   return KEYS.filter((one) => one.section === section);
 }
 
-/** The section's name in a sentence. */
-export function printSection(section: Section): string {
-  if (section === '') return 'the top of the file';
-  if (section === 'host') return 'a smart host';
-  return section === 'router' ? '[[router]]' : `[${section}]`;
-}
-
 /** The default as it is written in the file; '' when the key has none. */
 export function printInitial({ initial }: Key): string {
   if (initial === null) return '';

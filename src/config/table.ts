@@ -2,7 +2,7 @@
  * Reads a table of the configuration: known keys become values, unknown ones errors that name the nearest known key. Knows
  * neither files nor what the values mean.
  */
-import { KEYS, type Key, type Kind, keyOf, keysOf, nearestKey, printSection, type Section, TABLES } from './keys.ts';
+import { KEYS, type Key, type Kind, keyOf, keysOf, nearestKey, type Section, TABLES } from './keys.ts';
 import type { PathStep } from './toml-lines.ts';
 import { type Directories, type Entries, type Location, parseValue, type Values, type Written } from './values.ts';
 
@@ -52,7 +52,7 @@ function explainUnknown(section: Section, name: string): string {
     // The likeliest slip of all: in TOML every key behind a [table] belongs to it.
     if (elsewhere.section === '') return 'does not belong here but at the top of the file, before the first line in brackets';
     const inside = section === 'router' || section === 'host';
-    return `does not belong here but in ${inside ? `${elsewhere.section} = { … }` : printSection(elsewhere.section)}`;
+    return `does not belong here but in ${inside ? `${elsewhere.section} = { … }` : `[${elsewhere.section}]`}`;
   }
   return meant.near
     ? `is unknown; did you mean "${meant.name}"?`

@@ -81,7 +81,7 @@ export function parseDuration(raw: unknown): Parsed<number> {
 }
 
 /** Octets of 4096, "4096", "256KiB", "1MB". */
-export function parseSize(raw: unknown, [least, most]: readonly [number, number] = [0, Infinity]): Parsed<number> {
+export function parseSize(raw: unknown, [least, most]: readonly [number, number]): Parsed<number> {
   const found = /^(\d+) ?([KMGkmg][Ii]?[Bb]|[Bb]|)$/.exec(typeof raw === 'number' ? String(raw) : typeof raw === 'string' ? raw : '?');
   if (!found) return unparsed('expects a size such as "256KiB", "1MB" or a whole number of octets');
   const size = Number(found[1]) * (SIZES[(found[2] as string).toLowerCase()] as number);

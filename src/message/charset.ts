@@ -44,5 +44,5 @@ export function isValidIn(octets: string, charset: string, cut = false): boolean
  * charset is hardly ever valid UTF-8.
  */
 export function chooseCharset(octets: string, candidates: readonly string[], cut = false): string | null {
-  return ['UTF-8', ...candidates].find((charset) => charset !== '' && isValidIn(octets, charset, cut)) ?? null;
+  return ['UTF-8', ...candidates].find((charset) => isValidIn(octets, charset, cut)) ?? null;
 }

@@ -62,11 +62,10 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
   let column = 0;
   let last = '';
   const emit = (text: string) => {
-    if (text === '') return;
     out.push(text);
     const line = text.lastIndexOf('\n');
     column = line < 0 ? column + text.length : text.length - line - 1;
-    last = text[text.length - 1] as string;
+    last = text.slice(-1);
   };
   let at = 0;
   for (let i = 0; i < words.length; i++) {
@@ -91,7 +90,7 @@ export function encodeWords(raw: string, words: readonly Word[], charset: string
     if (following === undefined || following === ')' || following === '\n') continue;
     if (!isBlankAt(raw, at)) emit(' ');
     // The rest of the line moves to a new line if it does not fit behind.
-    const rest = raw.slice(at, at + LONGEST_ENCODED_LINE + 1).split('\n', 1)[0] as string;
+    const rest = raw.slice(at, at + LONGEST_ENCODED_LINE).split('\n', 1)[0] as string;
     if (column + rest.length > LONGEST_ENCODED_LINE && isBlankAt(raw, at) && !isAllBlank(rest)) emit('\n');
   }
   out.push(raw.slice(at));

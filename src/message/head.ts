@@ -87,7 +87,7 @@ function scanOn(scan: Scan): BodyStart {
 const PLACES: Readonly<Record<Place, (scan: Scan, octet: number) => BodyStart>> = {
   start(scan, octet) {
     if (scan.lineStart > scan.limit) return tooLong(scan.limit);
-    if (isBlank(octet)) return scan.open === null ? scan.lineStart : goOn(scan, 'value', 0);
+    if (isBlank(octet)) return scan.open === null ? scan.lineStart : goOn(scan, 'value');
     closeField(scan);
     if (octet === LF) return scan.at + 1;
     return goOn(scan, octet === CR ? 'returns' : 'name', 0);

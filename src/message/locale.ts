@@ -25,8 +25,7 @@ const MIME_NAMES = new Map([
   ['cp932', 'windows-31j'],
   ['tis620', 'TIS-620'],
   ['latin1', 'ISO-8859-1'],
-  // The C locale has these names for ASCII, which is no charset of its own here.
-  ['ansix3.41968', ''],
+  // The C locale has these names for ASCII, which is no charset of its own here; one with a dot is none anyway.
   ['ansix341968', ''],
   ['usascii', ''],
   ['ascii', ''],

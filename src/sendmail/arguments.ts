@@ -72,13 +72,12 @@ function takeOption(word: string, next: string | undefined): Parsed<Taken> | nul
   const whole = findRow(word);
   const long = whole ?? findLongRow(word);
   // "-o setting" and "-b s": the letters may be the next word.
-  if (whole && (word === '-o' || word === '-b')) return next === undefined ? unparsed(`${word} needs a value`) : takeJoined(word, next);
-  if (word === '-b') return next === undefined ? unparsed('-b needs a value') : takeJoined(word, next);
+  if (word === '-o' || word === '-b') return next === undefined ? unparsed(`${word} needs a value`) : takeJoined(word, next);
   if (long) return takeValue(long, word.slice(long.option.length), next);
   const row = findRow(word.slice(0, 2));
   if (!row) return null;
   if (row.argument !== 'none') return takeValue(row, word.slice(2), next);
-  return parsed({ row, text: '', usedNext: false, left: word.length > 2 ? `-${word.slice(2)}` : '' });
+  return parsed({ row, text: '', usedNext: false, left: `-${word.slice(2)}` });
 }
 
 const findRow = (word: string): OptionRow | undefined =>

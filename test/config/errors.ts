@@ -34,6 +34,8 @@ export const ERRORS: [string, RegExp | string][] = [
   ['smarthosts = [{ url = "a", tls = { mod = "off" } }]', /^\/f:1: key "mod" in tls of a smart host is unknown; did you mean "mode"\?$/],
   ['smarthosts = [{ url = "a", auth = "primary" }]', /^\/f:1: key "auth" of a smart host expects a table .*"default" or "none"$/],
   ['smarthosts = [{ url = "a", auth = "default" }]', /auth = "default" of "a" means \[auth\], which has no user$/],
+  ['randomize = ["a"]', '/f:1: key "randomize" expects true or false, found a list of texts'],
+  ['randomize = [1]', '/f:1: key "randomize" expects true or false, found a list'],
   ['randomize = "yes"', '/f:1: key "randomize" expects true or false, found a text'],
   ['replay_window = "0"', /key "replay_window" expects a size from "1KiB" to "1GiB"$/],
   ['header_limit = 3', /key "header_limit" expects a size from "1KiB" to "64MiB"$/],
@@ -170,6 +172,7 @@ export const ERRORS: [string, RegExp | string][] = [
     '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["a@b"]',
     /expects "\*", "@", a domain or "\*\.domain" in each item; "a@b" is none/,
   ],
+  ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["*."]', /"\*\." is none/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["mail.*"]', /"mail\.\*" is none/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\ndomains = ["mail*.example.org"]', /"mail\*\.example\.org" is none/],
   ['[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\nlocal_parts = ["owner-*"]', /"owner-\*" is none/],
@@ -201,6 +204,7 @@ export const ERRORS: [string, RegExp | string][] = [
 /** [name of a variable, its value, the only error] */
 export const VARIABLE_ERRORS: readonly [string, string, RegExp | string][] = [
   ['NOSPOOL_SMARTHOST', 'a', 'environment: NOSPOOL_SMARTHOST is unknown; did you mean "NOSPOOL_SMARTHOSTS"?'],
+  ['NOSPOOL_CONFIGS', 'a', /did you mean "NOSPOOL_CONFIG"\?$/],
   ['NOSPOOL_COMPLETELY_DIFFERENT_THING', 'a', /is unknown; the nearest is "NOSPOOL_\w+", nospool\.toml\(5\) has them all$/],
   ['NOSPOOL_AUTH_PASSWORD_COMMAND', 'hunter2', /commands are never taken from the environment/],
   [

@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -114,7 +114,7 @@ test('a locked system file is the only configuration', async ({ system, own, wri
   write(system, `lock = true\n${host('system')}`);
   write(own, host('own'));
   const given = write('given.toml', host('given'));
-  const env = { NOSPOOL_CONFIG: given, NOSPOOL_SMARTHOSTS: 'variable', NOSPOOL_NONSENSE: 'x', NOSPOOL_EMPTY: '' };
+  const env = { NOSPOOL_CONFIG: given, NOSPOOL_SMARTHOSTS: 'variable', NOSPOOL_NONSENSE: 'x', NOSPOOL_EMPTY: '', OTHER: 'x' };
   const answer = await ask({ path: given, env });
   assert.equal(hostOf(answer), 'system');
   assert.ok(answer.ok);
@@ -147,18 +147,20 @@ test('S3: a refused system file lets no other configuration in, because it may h
     assert.match(refused(await ask(request)), /^\S+etc\.toml: is refused, because every user can change this file \(mode 0646/);
 });
 
-test('a system file of which nobody can tell what it says lets no other in either', async ({ system, own, write, ask }) => {
+test('S3: nor does one that nobody can understand', async ({ system, own, write, ask }) => {
   write(own, host('own'));
   const given = write('given.toml', host('given'));
-  const requests = [{}, { path: given }, { env: { NOSPOOL_CONFIG: given } }];
-  write(system, Buffer.from('# M\xfcller\nlock = true\n', 'latin1'));
-  for (const request of requests) assert.match(refused(await ask(request)), /etc\.toml:1: is not UTF-8/);
+  const isRefused = async (why: RegExp): Promise<void> => {
+    for (const request of [{}, { path: given }, { env: { NOSPOOL_CONFIG: given } }]) assert.match(refused(await ask(request)), why);
+    rmSync(system, { recursive: true });
+  };
+  write(system, Buffer.from('# caf\xe9\nlock = true\n', 'latin1'));
+  await isRefused(/etc\.toml:1: is not UTF-8/);
   write(system, `lock = true\n${'#'.repeat(1 << 20)}`);
-  for (const request of requests) assert.match(refused(await ask(request)), /etc\.toml: has more than 1048576 octets/);
-  rmSync(system);
+  await isRefused(/etc\.toml: has more than 1048576 octets/);
   symlinkSync('/nonexistent', system);
-  for (const request of requests) assert.match(refused(await ask(request)), /etc\.toml: links to nothing$/);
-  rmSync(system);
+  await isRefused(/etc\.toml: links to nothing$/);
+  assert.equal(hostOf(await ask()), 'own', 'when it is gone');
   // Container runtimes make a directory where what they are to mount is missing.
   mkdirSync(system);
   assert.equal(hostOf(await ask({ path: given })), 'given');
@@ -179,6 +181,8 @@ test('a file that is no configuration is an error', async ({ folder, write, ask 
   assert.equal(refused(await ask({ path: folder })), `${folder}: is a directory, not a file`);
   const latin1 = write('latin1', Buffer.from('# a\n# caf\xe9\n', 'latin1'));
   assert.equal(refused(await ask({ path: latin1 })), `${latin1}:2: is not UTF-8, which TOML demands: convert the file`);
+  const late = write('late', Buffer.from('\n\n# caf\xe9', 'latin1'));
+  assert.match(refused(await ask({ path: late })), /late:3: is not UTF-8/);
   const broken = write('broken', 'smarthosts = ["a"]\n[auth]\npassword = hunter2\n');
   assert.match(refused(await ask({ path: broken })), /broken:3: this is not TOML: /);
   assert.doesNotMatch(refused(await ask({ path: broken })), /hunter2/);
@@ -222,6 +226,17 @@ test('the mode that counts is that of the file that was read', async ({ write, a
   );
 });
 
+test('a file that its group can change runs no command, and may say where the log is', async ({ write, ask }) => {
+  const command = '[auth]\nuser = "u"\npassword_command = ["/bin/true"]';
+  const path = write('a', command, 0o664);
+  assert.match(
+    refused(await ask({ path, isTrusted: true })),
+    /a:3: key "password_command" in \[auth\] is refused, because its group can change/,
+  );
+  accepted(await ask({ path: write('b', command, 0o644), isTrusted: true }));
+  assert.equal(accepted(await ask({ path: write('c', 'log = "/l"', 0o664), isTrusted: true })).log, '/l');
+});
+
 test('a file of another user is not obeyed, although the environment names it', async ({ own, system, write, ask }) => {
   write(own, host('own'));
   write(system, host('system'));
@@ -240,6 +255,11 @@ asRoot('S2: an administrator may name a file of his own with -C that holds what 
   chownSync(path, 4711, 4711);
   assert.match(refused(await ask({ path, euid: 4711 })), /own\.toml:2: key "log" is refused/);
   assert.equal(accepted(await ask({ path, euid: 4711, isTrusted: true })).log, '/l');
+  for (const word of ['syslog', 'none']) {
+    const harmless = write('harmless.toml', `log = "${word}"`);
+    chownSync(harmless, 4711, 4711);
+    assert.equal(accepted(await ask({ path: harmless, euid: 4711 })).log, word);
+  }
 });
 
 /** Asks in a child that has given up its uid, because permissions do not bind root. */
@@ -378,6 +398,10 @@ test('a key that two of them set is an error that names both places, and every e
   assert.match(refused(await ask()), /10\.toml:3: key "min_version" in \[tls\] expects/, 'a table that both have');
   write(part, '\n\ndsn = "no"\n');
   assert.match(refused(await ask()), /10\.toml:3: key "dsn" expects/);
+  write(system, '[[router]]\nname = "a"\ndriver = "redirect"\nforward = true\n');
+  write(part, 'smarthosts = [\n"a",\n"b:x"]\n');
+  assert.match(refused(await ask()), /10\.toml:3: key "smarthosts": port/, 'a list behind routers of the other');
+  write(system, `${host('system')}[tls]\nmode = "required"\n`);
   write(part, 'dsn = "drop"\n');
   const third = write('etc.d/20.toml', '\ndsn = "drop"\n');
   assert.equal(refused(await ask()), `${third}:2: key "dsn" is in ${part}:1, too: keep one of them`);
@@ -415,10 +439,11 @@ test('the lock counts in any of them, and one that cannot be read does not open 
   rmSync(path.join(folder, 'etc.d'), { recursive: true });
   rmSync(system);
   symlinkSync('/nonexistent', system);
-  assert.match(refused(await ask({ home: null })), /: links to nothing$/);
+  assert.match(refused(await ask()), /: links to nothing$/);
   rmSync(system);
   write('etc.d', 'no folder');
   assert.equal(hostOf(await ask()), 'own');
+  assert.equal(accepted(await ask({ home: null })).path, '');
 });
 
 test('each of them may hold what its own owner and mode allow', async ({ folder, system, write, ask }) => {
@@ -434,6 +459,14 @@ test('each of them may hold what its own owner and mode allow', async ({ folder,
   write(system, '', 0o644);
   write('etc.d/50-auth.toml', `${host('a.example')}[auth]\nuser = "u"\npassword = "p"\n`, 0o644);
   assert.match(refused(await ask()), /50-auth\.toml:4: key "password" in \[auth\] is refused, because every user can read this file/);
+  // The place in a list belongs to the file that has the list.
+  const table = '\nsmarthosts = [{ url = "a.example", auth = { user = "u", password = "p" } }]\n';
+  write(system, table, 0o644);
+  write('etc.d/50-auth.toml', '', 0o640);
+  assert.match(refused(await ask()), /etc\.toml:2: key "password" in auth of a smart host is refused, because every user can read/);
+  write(system, table, 0o640);
+  write('etc.d/50-auth.toml', '', 0o644);
+  assert.equal(accepted(await ask()).smarthosts[0]?.auth?.user, 'u');
 });
 
 test.run();

@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { stringify } from 'smol-toml';
 import { suite } from 'uvu';

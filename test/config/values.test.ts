@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { KEYS, type Key, keyOf, nearestKey } from '../../src/config/keys.ts';
 import { fromEnvironment, parseDuration, parsePath, parseSize, parseValue } from '../../src/config/values.ts';
@@ -126,6 +126,27 @@ test('the nearest key is found', () => {
     if (near) assert.equal(got.name, name, written);
     assert.ok(top.includes(got.name));
   }
+});
+
+test('names of other programs lead to the key', () => {
+  const words = {
+    smarthosts: ['relayhost', 'mailhub', 'host', 'server', 'port'],
+    hostname: ['helo'],
+    qualify_domain: ['maildomain'],
+    user: ['username', 'login'],
+    password_command: ['passwordeval'],
+    token_file: ['access_token'],
+    password: ['pass'],
+    mode: ['starttls'],
+    ignore_extensions: ['smtp_discard_ehlo_keywords'],
+    log: ['logfile'],
+  };
+  for (const [name, others] of Object.entries(words))
+    for (const word of others) {
+      const { section } = KEYS.find((key) => key.name === name) as Key;
+      const names = KEYS.filter((key) => key.section === section).map((key) => key.name);
+      assert.deepEqual(nearestKey(word, names), { name, near: true }, word);
+    }
 });
 
 test('a default is what its parser would make of it, which only sizes and durations are given to', () => {

@@ -12,7 +12,7 @@ import { suite } from 'uvu';
 import { within } from '../support/within.ts';
 
 const test = suite('mutation');
-const ROOMS = ['smtp', 'router', 'message', 'submit', 'transport'];
+const ROOMS = ['smtp', 'router', 'message', 'config', 'submit', 'transport'];
 /** The share of a small sample that must be killed, so that chance alone does not fail it. */
 const ENOUGH = 0.75;
 

@@ -143,6 +143,11 @@ test('a resent message gets resent fields at the head of its newest block', asyn
       'an older block does not count',
     ],
     [
+      ['Resent-To: a@b', 'Received: x', 'Resent-From: c@d', 'Resent-Date: old', 'Resent-Message-ID: <old@old>'],
+      [...resent, 'Resent-To: a@b', 'Received: x', 'Resent-From: c@d', 'Resent-Date: old', 'Resent-Message-ID: <old@old>'],
+      'nor does it where the newest is one field',
+    ],
+    [
       ['Resent-To: a@b', 'Resent-From: c@d', 'resent-date: x', 'resent-message-id: y'],
       ['Resent-To: a@b', 'Resent-From: c@d', 'resent-date: x', 'resent-message-id: y'],
       'complete',

@@ -335,6 +335,26 @@ const TABLE: [why: string, input: string, expected: string][] = [
     result(MIXED, '', '--b', 'A: b', 'Content-Transfer-Encoding: quoted-printable~', '~', 'n=C3=A9', '--b--'),
   ],
   [
+    'so does a binary one',
+    lines(MIXED, '', '--b', 'Content-Transfer-Encoding: binary', 'né', '--b--'),
+    result(MIXED, '', '--b', 'Content-Transfer-Encoding: base64~', '~', 'bsOp', '--b--'),
+  ],
+  [
+    'behind a part that ends within its header section comes what no reader shows',
+    lines(MIXED, '', '--b', 'A: b', '--b--', 'é'),
+    lines(MIXED, '', '--b', 'A: b', '--b--', '??'),
+  ],
+  [
+    'an article within a message is looked into as a message is',
+    lines('Content-Type: message/news', '', 'A: b', '', 'é'),
+    result('Content-Type: message/news', '', 'A: b', 'MIME-Version: 1.0~', 'Content-Transfer-Encoding: quoted-printable~', '', '=C3=A9~'),
+  ],
+  [
+    'a multipart without an empty line before its parts gets none',
+    lines(MIXED, '--b', '', 'é', '--b--'),
+    result(MIXED, '--b', 'Content-Transfer-Encoding: quoted-printable~', '', '=C3=A9', '--b--'),
+  ],
+  [
     'a second encoding field goes, the first counts',
     lines('MIME-Version: 1.0', 'Content-Transfer-Encoding: 8bit', 'A: b', 'Content-Transfer-Encoding: base64', '', 'é'),
     result('MIME-Version: 1.0', 'Content-Transfer-Encoding: quoted-printable~', 'A: b', '', '=C3=A9~'),
@@ -508,12 +528,21 @@ const FAILURES: [why: string, input: string, options: Partial<ConvertOptions>, d
   ['the same in one long line', lines(MIXED, '', '--b', 'x'.repeat(101)), { partHeader: 100 }, /longer than 100 octets/],
 ];
 
+test('the header section of a part may be as long as the limit, its empty line included', async () => {
+  const input = lines(MIXED, '', '--b', `A: ${'x'.repeat(96)}`, '', 'é', '--b--');
+  const ends = await Promise.all([100, 101].map(async (partHeader) => (await convert(input, { partHeader }))[1].end));
+  assert.deepEqual(ends, ['failed', 'clean']);
+  const [, { end }] = await convert(lines(`A: ${'x'.repeat(96)}`, '', 'é'), { partHeader: 50 });
+  assert.equal(end, 'clean', 'that of the message was limited where it was read');
+});
+
 for (const [why, input, options, detail] of FAILURES) {
   test(`fails: ${why}`, async () => {
     for (const size of [1, 2, 3, 5, 11, input.length]) {
       const [text, end] = await convert(input, options, size);
       assert.equal(end.end, 'failed', `chunks of ${size}`);
       assert.match(end.end === 'failed' ? end.detail : '', detail);
+      assert.equal(end.end === 'failed' && end.lacks, '8bitmime', 'so another server may have it');
       assert.ok(/^[\0-\x7f]*$/.test(text), 'no 8-bit octet got out');
     }
   });
@@ -589,7 +618,7 @@ test('refuseEightBit: fails at the first 8-bit octet only', async () => {
   assert.deepEqual(await drained(refuseEightBit(sourceOf(octets('a\x7f'), octets('\0')))), ['a\x7f\0', CLEAN]);
   const [text, end] = await drained(refuseEightBit(sourceOf(octets('a'), octets('\x80'), octets('b'))));
   assert.equal(text, 'a');
-  assert.ok(end.end === 'failed' && /8BITMIME/.test(end.detail));
+  assert.ok(end.end === 'failed' && /8BITMIME/.test(end.detail) && end.lacks === '8bitmime');
 });
 
 // ---- messages made at random, read by a parser no one here wrote ----

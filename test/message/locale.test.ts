@@ -130,6 +130,7 @@ test('UTF-8 is recognized, also if it is cut', () => {
     assert.equal(begins('\xa0\xa0'), first >= 0xe0 && first <= 0xf4 && first !== 0xed, `${first.toString(16)} and two more`);
   }
   assert.ok(!isUtf8('\xff\xe2\x82', true));
+  assert.ok(isUtf8(utf8('a–').slice(0, -1), true), 'the least octet that goes on');
 });
 
 test.run();

@@ -123,6 +123,8 @@ const refused: [string, RegExp, string][] = [
   ['a@b (x\\), c@d', /is not closed/, 'quoted parenthesis'],
   ['a@[1.2.3.4', /^the "\[" in "\[1.2.3.4" is not closed/, 'open literal'],
   ['a@b)', /unbalanced "\)"/, 'closing parenthesis'],
+  ['a@b,)', /^"\)" has an unbalanced "\)"/, 'closing parenthesis behind a comma'],
+  ['a@b), c@d', /^"\)" has an unbalanced "\)"/, 'closing parenthesis before a comma'],
   ['a]@b', /unbalanced "\]"/, 'closing bracket'],
   ['<a@b> ]', /unbalanced "\]"/, 'closing bracket after an address'],
   ['<@a:>', /holds no address/, 'a route to nobody'],

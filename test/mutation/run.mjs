@@ -8,6 +8,7 @@ import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -35,9 +36,13 @@ export const ROOMS = {
   smtp: { tests: /^smtp\/(?!exploration|size|driver)/, isPure: true },
   router: { tests: /^router\//, isPure: true },
   message: { tests: /^message\//, isPure: true },
+  config: { tests: /^config\//, isPure: false },
   submit: { tests: /^submit\/|^mutation\/worlds/, isPure: false },
   // Bun's own sockets are tested under Bun alone (`TEST_RUNTIME`), and faults are put in under Node.
   transport: { tests: /^transport\/|^mutation\/worlds/, isPure: false, without: /bun-wire[.]ts$/ },
+  // The tests of the built commands are not here, because a build for each fault takes too long.
+  process: { tests: /^process\/(?:behind-dot|child-lookup|identity|ring|stdin|submitter)[.]/, isPure: false },
+  sendmail: { tests: /^sendmail\/(?:dialogue|options)[.]/, isPure: false },
 };
 
 /** What a copy of the project does without. */
@@ -91,6 +96,8 @@ export function drawMutants(room, seed) {
 /** A copy of the project that faults can be put into. */
 export function makeCopy() {
   const folder = mkdtempSync(path.join(tmpdir(), 'nospool-mutation-'));
+  // Some tests load a file as another user.
+  chmodSync(folder, 0o755);
   for (const name of readdirSync(root).filter((each) => !NOT_COPIED.test(each)))
     cpSync(path.join(root, name), path.join(folder, name), { recursive: true });
   symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));

@@ -119,7 +119,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   let altered = false;
   /** True if `at` is the start of a line, as it is wherever a header section begins or ends, and at a delimiter. */
   let lineStart = true;
-  /** The line end before `at`. It belongs to the delimiter if one follows, else to the body. RFC 2046 §5.1.1 */
+  /** The line end before `at`, where a line begins. It belongs to the delimiter if one follows, else to the body. RFC 2046 §5.1.1 */
   let lineEnd: Uint8Array = buffer;
   /** Offsets of the next LF and CR before two hyphens, from an earlier look; -1: there is none, null: not looked. */
   let nextLF: number | null = null;
@@ -299,8 +299,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
       }
     }
     lineStart = false;
-    if (lineEnd.length > 0) writer.write(lineEnd);
-    lineEnd = lineEnd.subarray(0, 0);
+    writer.write(lineEnd);
     return 'body';
   }
 
@@ -341,8 +340,7 @@ function makeConverter(out: OctetBuffer, options: ConvertOptions): Converter {
   return {
     write(octets) {
       const view = Buffer.from(octets.buffer, octets.byteOffset, octets.length);
-      buffer = at < buffer.length ? Buffer.concat([buffer.subarray(at), view]) : view;
-      at = 0;
+      buffer = buffer.length > 0 ? Buffer.concat([buffer, view]) : view;
       run(false);
       // The given octets are valid only until this returns.
       buffer = Buffer.from(buffer.subarray(at));
