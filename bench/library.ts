@@ -52,7 +52,7 @@ export const library: Bench = {
     ] as const) {
       const smartHost = await startReceiver({ pipelining: true, chunking });
       if (smartHost === null) break;
-      const messages = short ? 1000 : connections * 1000 + 9000;
+      const messages = short ? 100 : connections * 1000 + 9000;
       const cases = [
         ...NAMES.filter(([name]) => !chunking || CHUNKING.has(name)).map(([name, child]) =>
           sendCase(name, child, smartHost, connections, messages),
@@ -71,7 +71,7 @@ export const library: Bench = {
       });
     }
     const distance = await measureAfar(short, runs, progress);
-    const many = await measureSessions(short ? 1000 : 10_000, Math.min(runs, 3), progress);
+    const many = await measureSessions(short ? 100 : 10_000, Math.min(runs, 3), progress);
     return {
       method:
         'The sessions are open before the clock starts, and every one has sent a message. smtp-source counts from its start. The bare writer says the same commands in the same flights and looks at nothing but the first digit of each reply; "apart" means that the terminator goes out when the content is written and the loop has turned twice, as nospool promises. "The next message given meanwhile": the program calls send again before the last message is settled, and its envelope goes out with the terminator (RFC 2920 §3.1); who waits for each verdict has two round trips a message. "In one write with its end": the option `commit: \'together\'` of the library.',
@@ -144,7 +144,7 @@ function postfixCase({ port }: Receiver, connections: number, messages: number):
 async function measureAfar(short: boolean, runs: number, progress: (text: string) => void): Promise<Table[]> {
   const smartHost = await startReceiver({ pipelining: true });
   if (smartHost === null) return [];
-  const [rtt, messages] = [20, short ? 10 : 50];
+  const [rtt, messages] = [20, short ? 5 : 50];
   const proxy = await startDistance(smartHost.port, rtt);
   const cases = NAMES.map(([name, child]): Case => ({ name, run: () => sendMessages(child, smartHost, proxy.port, 1, messages) }));
   const rows = await runRounds(cases, Math.min(runs, 5), progress, false);

@@ -235,9 +235,10 @@ export class Pool implements AsyncDisposable {
     return best;
   }
 
-  #isSpent({ given, since }: Line): boolean {
+  /** It has had its share, or its time. It takes the message for which it was opened whatever that time is. */
+  #isSpent({ given, since, isNew }: Line): boolean {
     const { messages, ttl } = this.#limits;
-    return given >= messages || (ttl !== Number.POSITIVE_INFINITY && performance.now() - since >= ttl);
+    return given >= messages || (!isNew && ttl !== Number.POSITIVE_INFINITY && performance.now() - since >= ttl);
   }
 
   async #openLine(): Promise<void> {

@@ -46,7 +46,7 @@ export const ROOMS = {
 };
 
 /** What a copy of the project does without. */
-const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage)$/;
+const NOT_COPIED = /^(?:node_modules|[.]git|[.]ci|coverage|[.]cache)$/;
 /** How much more a test may work with a fault in it, milliseconds on top, and milliseconds for which it may wait beyond that. */
 const PATIENCE = 10;
 const GRACE = 500;

@@ -13,6 +13,13 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'nospool-bundle-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 
+/** Splits a file of `src` at the words that a change is for. */
+export function splitSource([file, from]: Change): readonly string[] {
+  const parts = readFileSync(join(root, 'src', file), 'utf8').split(from);
+  assert.equal(parts.length, 2, `in ${file} there is not exactly one: ${from}`);
+  return parts;
+}
+
 let built = 0;
 
 /** `entry`: from the root of the project. */
@@ -33,12 +40,8 @@ export async function loadBundled<Module>(entry: string, changes: readonly Chang
       {
         name: 'changes',
         setup({ onLoad }) {
-          for (const [file, from, to] of changes)
-            onLoad({ filter: new RegExp(`/src/${file}$`) }, ({ path }) => {
-              const parts = readFileSync(path, 'utf8').split(from);
-              assert.equal(parts.length, 2, `in ${file} there is not exactly one: ${from}`);
-              return { contents: parts.join(to), loader: 'ts' };
-            });
+          for (const change of changes)
+            onLoad({ filter: new RegExp(`/src/${change[0]}$`) }, () => ({ contents: splitSource(change).join(change[2]), loader: 'ts' }));
         },
       },
     ],
