@@ -176,7 +176,7 @@ async function noteTaken(file) {
 function printMain() {
   const files = [...taken].map(([file, names], i) => [file, [...names].map((name, k) => [name, `s${i}_${k}`])]);
   const imports = files.map(([file, names]) => `import { ${names.map((pair) => pair.join(' as ')).join(', ')} } from './${file}';`);
-  // Only those of one file are put together, because most messages need one part, which takes a few of hundreds.
+  // Only those of one file are put together, because a part takes a few of hundreds.
   const offers = files.map(([, names], i) => `case ${i}: return { ${names.map((pair) => pair.join(': ')).join(', ')} };`);
   return `import './sendmail/main.ts';\n${imports.join('\n')}\nglobalThis.nospoolShared = (place) => { switch (place) { ${offers.join(' ')} } };`;
 }
