@@ -36,6 +36,9 @@ const NAMES: readonly (readonly [string, string])[] = [
 ];
 /** Senders for which CHUNKING changes something, and those that they are compared with. */
 const CHUNKING = new Set(['nospool', QUEUED, NODEMAILER, FLOOR]);
+/** Messages of a program that runs for long: of fewer, much of the time is the runtime's compiling. */
+const LONG = 60_000;
+const STEADY = new Set(['nospool', QUEUED, TOGETHER, BOTH, NODEMAILER, FLOOR, APART, APART_QUEUED, QUEUED_FLOOR]);
 const PER_SECOND = { key: 'rate', title: 'messages/s', digits: 0, ratio: true, more: true } as const;
 
 export const library: Bench = {
@@ -44,25 +47,26 @@ export const library: Bench = {
   async run({ runs, short, progress }) {
     if (!existsSync(path.join(DIST, 'lib/index.mjs'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
-    for (const [connections, chunking] of [
-      [1, false],
-      [1, true],
-      [20, false],
-      [20, true],
+    for (const [connections, count, chunking] of [
+      [1, 10_000, false],
+      [1, 10_000, true],
+      [20, 29_000, false],
+      [20, 29_000, true],
+      [1, LONG, false],
     ] as const) {
       const smartHost = await startReceiver({ pipelining: true, chunking });
       if (smartHost === null) break;
-      const messages = short ? 100 : connections * 1000 + 9000;
+      const messages = short ? 100 : count;
+      const isLong = count === LONG;
+      const chosen = NAMES.filter(([name]) => (chunking ? CHUNKING : isLong ? STEADY : null)?.has(name) ?? true);
       const cases = [
-        ...NAMES.filter(([name]) => !chunking || CHUNKING.has(name)).map(([name, child]) =>
-          sendCase(name, child, smartHost, connections, messages),
-        ),
-        ...(chunking ? [] : postfixCase(smartHost, connections, messages)),
+        ...chosen.map(([name, child]) => sendCase(name, child, smartHost, connections, messages)),
+        ...(chunking || isLong ? [] : postfixCase(smartHost, connections, messages)),
       ];
       const rows = await runRounds(cases, runs, progress, false);
       smartHost.stop();
       tables.push({
-        title: `${connections === 1 ? 'One session' : `${connections} sessions`}${chunking ? ', the server offers CHUNKING too' : ''}`,
+        title: `${connections === 1 ? 'One session' : `${connections} sessions`}${isLong ? `, ${messages} messages` : ''}${chunking ? ', the server offers CHUNKING too' : ''}`,
         note: `Receiver: ${smartHost.name}. ${messages} messages of 2 KiB, each run in a process of its own.`,
         base: FLOOR,
         columns: [PER_SECOND, { key: 'rss', title: 'RSS, MiB', digits: 1 }],
@@ -209,7 +213,7 @@ async function measureSessions(wanted: number, runs: number, progress: (text: st
   ];
 }
 
-function claims([one, , twenty]: readonly Table[], [many]: readonly Table[]): Claim[] {
+function claims([one, , twenty, , long]: readonly Table[], [many]: readonly Table[]): Claim[] {
   if (!one) return [];
   const own = many?.rows.find(({ name }) => name === 'nospool');
   const ask = (what: string, table: Table | undefined, name: string, floor: string, least: number): Claim =>
@@ -225,7 +229,9 @@ function claims([one, , twenty]: readonly Table[], [many]: readonly Table[]): Cl
     ask('20 sessions, the next message given meanwhile', twenty, QUEUED, APART_QUEUED, 2),
     ask('20 sessions, each message in one write with its end, the next given meanwhile', twenty, BOTH, QUEUED_FLOOR, 2),
     ask('One session, one message after the other', one, 'nospool', APART, 1.1),
+    ask(`One session, ${LONG} messages one after the other`, long, 'nospool', APART, 1.1),
     ask('One session, the next message given meanwhile', one, QUEUED, APART_QUEUED, 1.5),
+    ask(`One session, ${LONG} messages, the next given meanwhile`, long, QUEUED, APART_QUEUED, 1.5),
     ask('One session, each message in one write with its end, the next given meanwhile', one, BOTH, QUEUED_FLOOR, 1.5),
     {
       text: `${many?.title ?? 'Many sessions at once'}`,

@@ -18,6 +18,9 @@ const PURE = /^(?:smtp|router|message|config)\//;
 const APART = /^(?:interop|faults|load|surroundings|world|consumers|packaging)\//;
 const IN_WORLD = /^(?:(?:interop|surroundings|world|packaging)\/|faults\/torture)/;
 
+/** Rooms whose tests say what coverage.mjs asks; in the others it would only take time. */
+const COVERING = /^(?:smtp|router|message|config|transport|submit|library)\//;
+
 const bun = process.env.TEST_RUNTIME;
 const jobs = Number(process.env.TEST_JOBS) || availableParallelism();
 const patterns = process.argv.slice(2).map((argument) => new RegExp(argument.replace(/^(\W*)(?:\.\/)?test\//, '$1')));
@@ -33,9 +36,9 @@ for (const file of files) {
   const unit = PURE.test(file) && !/exploration/.test(file) ? `${path.posix.dirname(file)}/` : file;
   units.set(unit, [...(units.get(unit) ?? []), file]);
 }
-// Long files first, so that no core waits for one that began last; length is near enough to duration, but for explorations, whose work is not in their text.
+// Long files first, so that no core waits for one that began last; length is near enough to duration, but for those whose work is not in their text.
 const sizeOf = (names) => names.reduce((sum, name) => sum + statSync(path.join(root, 'test', name)).size, 0);
-const weightOf = ([unit, names]) => (/exploration/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names));
+const weightOf = ([unit, names]) => (/exploration|mutation|install|load/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names));
 const waiting = [...units].sort((a, b) => weightOf(b) - weightOf(a) || 0);
 
 const enter = `set -e
@@ -63,11 +66,12 @@ function run(names) {
   const pattern = `^(?:${names.map(quoted).join('|')})$`;
   const words = [bun || process.execPath, ...loading, 'node_modules/uvu/bin.js', 'test', pattern];
   const inWorld = hosts !== '' && names.every((name) => IN_WORLD.test(name));
+  const coverage = names.every((name) => COVERING.test(name)) ? {} : { NODE_V8_COVERAGE: undefined };
   const [program, ...args] = inWorld ? ['unshare', '--net', '--mount', 'sh', '-c', enter, 'sh', hosts, ...words] : words;
   const child = spawn(program, args, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', ...(inWorld ? { TEST_HOST: '192.0.2.10' } : {}) },
+    env: { ...process.env, FORCE_COLOR: '0', NODE_EXTRA_CA_CERTS: '', ...coverage, ...(inWorld ? { TEST_HOST: '192.0.2.10' } : {}) },
   });
   let text = '';
   let hasRun = false;

@@ -25,7 +25,7 @@ import { RUNTIMES, type Runtime } from '../surroundings/support/stage.ts';
 const test = suite('torture');
 const isFull = process.env.TORTURE === 'full';
 /** Every so many-th call, where not all are tried. */
-const STRIDE = 11;
+const STRIDE = 17;
 /** Runs at a time. */
 const ABREAST = 2;
 const TORTURE = fileURLToPath(new URL('support/torture.cjs', import.meta.url));
