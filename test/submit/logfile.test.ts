@@ -62,6 +62,9 @@ test('"none" writes nothing, and the default file is the first choice', async ()
   assert.equal(existsSync(places.file), false);
   assert.equal(await openLog('', null, places).write(linesOf(['x'])), null);
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
+  // A user who has configured no log may have no right to the usual one.
+  assert.equal(openLog('', null, NOWHERE).problem, null);
+  assert.match(openLog(NOWHERE.file, null, NOWHERE).problem ?? '', /^cannot write the log .*: ENOENT: /);
 });
 
 test('each log says where its lines would go, and writes none for that', async () => {
