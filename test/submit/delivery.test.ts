@@ -544,6 +544,19 @@ test('what is missing on this side is missing for every name of a host, so its o
     await server.stop();
   }));
 
+test('content goes in blocks where nobody says how, and the server can be told that one is cut', () =>
+  within(20_000, async () => {
+    const server = await startHost(CHUNKING);
+    const outcome = await deliver(
+      { hosts: [hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, { framing: undefined }),
+    );
+    assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
+    const heard = server.sessions.flat();
+    assert.ok(heard.some((line) => line.startsWith('BDAT')) && !heard.includes('DATA'), heard.join());
+    await server.stop();
+  }));
+
 test('a smart host may be a unix socket', () =>
   within(20_000, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nospool-unix-'));
