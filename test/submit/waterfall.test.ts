@@ -75,7 +75,7 @@ const WHOLE: Events = [
   [1, at('content')],
   [10, at('commit')],
   [10, accepted],
-  [0, at('quit')],
+  [3, at('quit')],
   [500, at('closed')],
 ];
 
