@@ -98,7 +98,8 @@ export const AGAINST_SPLIT = 'send to one, or set lmtp_partial = true, which giv
 /** Prints one sentence for each refusal, else one for the failure; then the hint, if there is one. */
 export function printFailure(failure: Failure): readonly string[] {
   const reasons = printReasons(failure);
-  return 'hint' in failure && failure.hint !== undefined ? [...reasons, failure.hint] : reasons;
+  const hint = 'hint' in failure ? failure.hint : undefined;
+  return hint === undefined ? reasons : [...reasons, hint];
 }
 
 /** Prints an attempt's failure with the server's name, unless the server has nothing to do with it. */

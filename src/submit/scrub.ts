@@ -155,10 +155,7 @@ function runsOf(text: string, { user, secret }: Credential): Range[] {
     ...findRuns(whole, [...clear, ...escapedForms(secret)]),
     ...[whole, ...joined].flatMap((view) => ESCAPES.flatMap((each) => findRuns(readEscapes(view, each), clear))),
     ...findRuns(keepOnly(/[0-9a-f]/, readEscapes(whole, HEX_PREFIX)), [hex(coded)]),
-    ...findRuns(
-      keepOnly(/[a-z0-9+/]/, readEscapes(whole, URL_SAFE)),
-      inBase64.map((form) => form.replaceAll('=', '')),
-    ),
+    ...findRuns(keepOnly(/[a-z0-9+/]/, readEscapes(whole, URL_SAFE)), inBase64),
   ];
 }
 

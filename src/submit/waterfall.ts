@@ -52,7 +52,7 @@ export function startWaterfall(now: () => number = () => performance.now()): Wat
   /** When the attempt began, and when it first dialed. */
   let begun = 0;
   let dialed: number | null = null;
-  let dials = new Map<Endpoint, number>();
+  const dials = new Map<Endpoint, number>();
   let isOver = false;
   /** Milliseconds at the outcome; null before. */
   let ended: number | null = null;
@@ -78,7 +78,6 @@ export function startWaterfall(now: () => number = () => performance.now()): Wat
     lose(lostFrom, since());
     spans = new Map([...spans].filter(([row]) => kept.includes(row)));
     dialed = null;
-    dials = new Map();
     isOver = false;
   }
 
@@ -86,7 +85,6 @@ export function startWaterfall(now: () => number = () => performance.now()): Wat
     observer: {
       resolving() {
         if (isOver) restart(['message'], begun);
-        if (current === 'resolve') return;
         enter('resolve');
         begun = from;
       },

@@ -337,6 +337,11 @@ export async function judgeMutants(room, mutants, { budget, jobs, isBlind, ...op
       const found = await lane.judge(mutant, plan);
       const { verdict, file, test } = found;
       const key = `${file} ${test}`;
+      if (verdict === 'alive' && !ROOMS[room].isPure) {
+        // Nor does it see that where others come by, too.
+        const [own] = blindPlanFor(mutant);
+        if (own.weight === 0) return lane.judge(mutant, [own]);
+      }
       if (verdict !== 'killed' || !file || test < 0 || ordered.has(file) || alone.has(key)) return found;
       // Without the fault it must pass alone, too; else it needs those before it.
       const { verdict: withoutFault } = await lane.judge(null, [{ file, tests: [test] }]);

@@ -11,9 +11,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { Source } from '../../src/message/source.ts';
-import { DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
+import { DEFAULT_TLS, DIRECT, type Smarthost, type TlsPolicy } from '../../src/router/smarthost.ts';
 import type { SessionFailure } from '../../src/smtp/client/outcome.ts';
 import type { Transaction } from '../../src/smtp/client/print.ts';
+import { unparsed } from '../../src/smtp/parsed.ts';
 import { deliver } from '../../src/submit/delivery.ts';
 import { unlessAborted } from '../../src/submit/interrupts.ts';
 import { printFailure } from '../../src/submit/outcome.ts';
@@ -419,16 +420,31 @@ test('an address that one host has failed at is tried for the next host, too', (
 test('an address is asked once, also where another one did not answer', () =>
   within(20_000, async () => {
     const second = await startHost({ host: '127.0.0.2', script: { greeting: '554 not you' } });
+    let begun = 0;
+    const observe = () => {
+      begun += 1;
+      return {};
+    };
     const outcome = await deliver(
       { hosts: [hostAt(second.port, { host: 'smart.example' })], transaction: transactionTo(1), content: contentOf() },
-      optionsFor(10_000, { names }),
+      optionsFor(10_000, { names, observe }),
     );
+    assert.equal(begun, 1, 'where no address is left, nothing is begun');
     assert.equal(
       sentences(outcome),
       `smart.example [127.0.0.1]:${second.port}: connection refused\nsmart.example [127.0.0.2]:${second.port}: connecting: 554 not you`,
     );
     assert.equal(second.sessions.length, 1);
     await second.stop();
+  }));
+
+test('a login that this very host does not offer in clear is advised to have TLS', () =>
+  within(20_000, async () => {
+    const server = await startHost();
+    const host = hostAt(server.port, { tls: DEFAULT_TLS, auth: withPassword('tanstaaf') });
+    const outcome = await deliver({ hosts: [host], transaction: transactionTo(1), content: contentOf() }, optionsFor());
+    assert.match(sentences(outcome), /TLS is off, and a login may need it: set mode = "required" in \[tls\]$/);
+    await server.stop();
   }));
 
 test('the outcome names every address that refused the connection', () =>
@@ -509,11 +525,43 @@ test('hosts of MX records are tried in their order, and a null MX names itself',
     await server.stop();
   }));
 
+test('what is missing on this side is missing for every name of a host, so its other names are not tried', () =>
+  within(20_000, async () => {
+    const server = await startHost();
+    const mx: Names = {
+      ...names,
+      mx: async () => [10, 20].map((priority) => ({ exchange: `mx${priority}.example`, priority })),
+      addresses: async () => [{ address: '127.0.0.1', family: 4 }],
+    };
+    const { security } = optionsFor();
+    const outcome = await deliver(
+      { hosts: [hostAt(server.port, { host: 'some.example', expand: 'mx' })], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, { names: mx, security: { ...security, authenticator: async () => unparsed('/secret does not exist') } }),
+    );
+    assert.deepEqual(outcome.kind === 'failed' && outcome.attempts.map(({ name, failure }) => [name, printFailure(failure)]), [
+      ['mx10.example', ['/secret does not exist']],
+    ]);
+    await server.stop();
+  }));
+
+test('content goes in blocks where nobody says how, and the server can be told that one is cut', () =>
+  within(20_000, async () => {
+    const server = await startHost(CHUNKING);
+    const outcome = await deliver(
+      { hosts: [hostAt(server.port)], transaction: transactionTo(1), content: contentOf() },
+      optionsFor(10_000, { framing: undefined }),
+    );
+    assert.equal(verdictOf(outcome), 'accepted', sentences(outcome));
+    const heard = server.sessions.flat();
+    assert.ok(heard.some((line) => line.startsWith('BDAT')) && !heard.includes('DATA'), heard.join());
+    await server.stop();
+  }));
+
 test('a smart host may be a unix socket', () =>
   within(20_000, async () => {
     const folder = mkdtempSync(join(tmpdir(), 'nospool-unix-'));
     const server = await startHost({ path: join(folder, 'socket'), ...CHUNKING });
-    const at = (path: string) => hostAt(0, { scheme: 'unix', host: path });
+    const at = (path: string) => hostAt(0, { scheme: 'unix', host: path, tls: DEFAULT_TLS });
     const outcome = await deliver(
       { hosts: [at(join(folder, 'none')), at(server.path)], transaction: transactionTo(2), content: contentOf() },
       optionsFor(),
@@ -619,6 +667,8 @@ for (const [name, { at, verdict, text, act, grace, offers = [], host = {}, conte
   test(`a signal ${name}: ${verdict}`, () =>
     within(20_000, async () => {
       const to = { signal: new AbortController(), urgent: new AbortController() };
+      const clocks = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+      const before = clocks();
       const first = await startHost({ offers, script: { [at]: act(to) }, contentOctets, tls: tlsWorld().certificate });
       const second = await startHost();
       const outcome = await deliver(
@@ -633,6 +683,7 @@ for (const [name, { at, verdict, text, act, grace, offers = [], host = {}, conte
         assert.equal(getEventListeners(each.signal, 'abort').length, 0, 'a listener is left behind');
       assert.ok(!('isLate' in outcome));
       await Promise.all([first.stop(), second.stop()]);
+      assert.equal(clocks(), before, 'a clock keeps the process waiting');
     }));
 
 /** Delivers to a server that must not be asked, aborts when told to. */

@@ -51,6 +51,8 @@ const SENDERS: readonly (readonly [string, ReversePath | undefined, string, stri
   [`${FROM}\nforce_reverse_path = true`, mailbox('ann@example.net'), '<web-tim@example.org>', 'force_reverse_path'],
   [`${FROM}\nforce_from = true`, null, '<>', 'nothing forces the null reverse-path'],
   ['[rewrite]\ntim = "boss@example.com"', undefined, '<boss@example.com>', '[rewrite] comes last'],
+  ['[rewrite]\n"*@müller.example" = "boss@example.com"', mailbox('ann@xn--mller-kva.example'), '<boss@example.com>', 'a key in letters'],
+  ['[rewrite]\n"*@xn--mller-kva.example" = "boss@example.com"', mailbox('ann@müller.example'), '<boss@example.com>', 'a key in A-labels'],
   ['qualify_domain = "müller.example"', undefined, '<tim@xn--mller-kva.example>', 'a domain in A-labels'],
 ];
 for (const [config, given, expected, why] of SENDERS)

@@ -57,11 +57,11 @@ test('the host’s own zone, names that lead elsewhere, rules in place of names 
 });
 
 /** Prints a file of a zone: its times are there as 32 bits and as 64. */
-function zoneFile(changes: readonly [at: number, type: number][], types: readonly number[], footer: string, leaps = 0): Buffer {
+function zoneFile(changes: readonly [at: number, type: number][], types: readonly number[], footer: string, leaps = 0, marks = 0): Buffer {
   const block = (ofTime: number): Buffer => {
     const header = Buffer.alloc(44);
     header.write('TZif2', 'latin1');
-    for (const [i, count] of [0, 0, leaps, changes.length, types.length, 4].entries()) header.writeUInt32BE(count, 20 + 4 * i);
+    for (const [i, count] of [marks, marks, leaps, changes.length, types.length, 4].entries()) header.writeUInt32BE(count, 20 + 4 * i);
     const times = Buffer.alloc(changes.length * ofTime);
     for (const [i, [at]] of changes.entries())
       if (ofTime === 4) times.writeInt32BE(at | 0, i * 4);
@@ -72,7 +72,7 @@ function zoneFile(changes: readonly [at: number, type: number][], types: readonl
       info.writeInt32BE(east);
       return info;
     });
-    return Buffer.concat([header, times, kinds, ...infos, Buffer.from('XYZ\0'), Buffer.alloc(leaps * (ofTime + 4))]);
+    return Buffer.concat([header, times, kinds, ...infos, Buffer.from('XYZ\0'), Buffer.alloc(leaps * (ofTime + 4) + 2 * marks)]);
   };
   return Buffer.concat([block(4), block(8), Buffer.from(`\n${footer}\n`)]);
 }
@@ -101,12 +101,28 @@ test('what a file says by a rule, with leap seconds, in halves of minutes or in 
   assert.equal(findSpan(ruled, 1), null);
   assert.equal(findSpan(zoneFile([], [3600], 'CET-1CEST,M3.5.0,M10.5.0/3'), 1), null);
   assert.equal(findSpan(zoneFile([[0, 0]], [3600], ''), 1), null);
-  assert.equal(findSpan(zoneFile([[0, 0]], [3600], 'XYZ-1', 2), 1), null);
+  for (const leaps of [1, 2]) assert.equal(findSpan(zoneFile([[0, 0]], [3600], 'XYZ-1', leaps), 1), null);
   assert.equal(findSpan(zoneFile([[0, 0]], [3601], 'XYZ-1'), 1), null);
   assert.equal(findSpan(Buffer.from('TZif\0'), 1), null);
   assert.equal(findSpan(Buffer.from('what else'), 1), null);
   assert.equal(findSpan(Buffer.alloc(8192), 1), null);
   assert.equal(findSpan(zoneFile([], [], 'XYZ-1'), 1), null, 'no type of local time');
+  assert.equal(findSpan(zoneFile([[9000, 0]], [3600], 'XYZ-1'), 1), null, 'before the only change');
+});
+
+test('a file may say of each type whether its rules are in standard time or in UTC, which counts for nothing', () => {
+  const file = zoneFile(
+    [
+      [0, 1],
+      [9000, 0],
+    ],
+    [3600, 7200],
+    'XYZ-1',
+    0,
+    2,
+  );
+  assert.deepEqual(findSpan(file, 1), { from: 0, until: 9000, minutes: 120 });
+  assert.deepEqual(findSpan(file, 9000), { from: 9000, until: Number.POSITIVE_INFINITY, minutes: 60 });
 });
 
 test('a file that fills all the room may have more, so it is left to the runtime', () => {
@@ -153,6 +169,7 @@ test('a host without a zone of its own has UTC, one whose zone cannot be read ha
     assert.deepEqual([minutesBy(undefined, join(folder, 'zone')), asked], [120, 0]);
     assert.deepEqual([minutesBy(undefined, folder), asked], [90, 1], 'a folder');
     assert.deepEqual([minutesBy('No/Such'), asked], [90, 2], 'a zone that is named and not there');
+    assert.deepEqual([minutesBy(`../../..${join(folder, 'zone')}`), asked], [90, 3], 'a name that leads out of the zones');
   } finally {
     rmSync(folder, { recursive: true });
   }

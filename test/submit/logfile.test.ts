@@ -62,6 +62,9 @@ test('"none" writes nothing, and the default file is the first choice', async ()
   assert.equal(existsSync(places.file), false);
   assert.equal(await openLog('', null, places).write(linesOf(['x'])), null);
   assert.equal(readFileSync(places.file, 'utf8'), 'x\n');
+  // A user who has configured no log may have no right to the usual one.
+  assert.equal(openLog('', null, NOWHERE).problem, null);
+  assert.match(openLog(NOWHERE.file, null, NOWHERE).problem ?? '', /^cannot write the log .*: ENOENT: /);
 });
 
 test('each log says where its lines would go, and writes none for that', async () => {
@@ -103,6 +106,12 @@ test('each log says where its lines would go, and writes none for that', async (
   await gone.test();
   rmSync(inside, { recursive: true });
   assert.match((await gone.test()).problem ?? '', /^cannot write the log .*: ENOENT: .*, and there is no syslog/);
+  mkdirSync(inside);
+  const kept = openLog(join(inside, 'log'), null, fallback);
+  await kept.test();
+  rmSync(inside, { recursive: true });
+  assert.match((await kept.test()).problem ?? '', /; syslog has it$/);
+  assert.equal(logger.noted().split('\n')[0], asked);
 });
 
 test('a log that is a symbolic link is followed where root alone can have made it', async () => {
@@ -279,12 +288,13 @@ test('a logger that dies is followed by the next, but after one that is stuck no
       ['exec sleep 60', false],
     ] as const)
       for (const write of [
-        async (places: LogPlaces) => void (await openLog('syslog', null, places).write(linesOf(['x']))),
-        async (places: LogPlaces) => void logAtOnce('syslog', null, linesOf(['x']), places),
+        (places: LogPlaces) => openLog('syslog', null, places).write(linesOf(['x'])),
+        async (places: LogPlaces) => logAtOnce('syslog', null, linesOf(['x']), places),
       ]) {
         const next = fakeLogger();
-        await write({ ...NOWHERE, loggers: [scriptOf(line), next.path] });
+        const problem = await write({ ...NOWHERE, loggers: [scriptOf(line), next.path] });
         assert.equal(existsSync(`${next.path}.noted`), isNoted, line);
+        assert.equal(problem === null, isNoted, 'lines that nobody took are a problem');
       }
   }));
 

@@ -109,6 +109,12 @@ nothing would be sent:
   assert.equal(isDeliverable(routing), false);
 });
 
+test('one problem is enough, and a recipient without one does not change the verdict', () => {
+  const routing = routeIn(world, ['joe@p.q', 'fail']);
+  assert.match(printed(routing), /\nnothing would be sent:\n {2}routing fail@x\.y yielded a failed delivery\n$/);
+  assert.equal(isDeliverable(routing), false);
+});
+
 test('a routing that discards everything is a success', () => {
   const routing = routeIn(world, ['void']);
   assert.match(printed(routing), /\nnothing would be sent: every recipient is discarded on purpose\n$/);

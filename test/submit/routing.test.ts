@@ -87,6 +87,43 @@ test('a pipe that nobody writes to does not keep us waiting', async () => {
   ]);
 });
 
+test('an entry that is too long is a fault also where the table of a file is kept', async () => {
+  const path = file('aliases', `a: ${'x'.repeat(17 * 1024 * 1024)}\nc: d@p.q\n`);
+  const files = systemFiles();
+  const passed = await files.aliases(path, ['a', 'c']);
+  const table = await files.table(path, Number.POSITIVE_INFINITY);
+  assert.ok(passed.kind === 'entries' && table.kind === 'table');
+  const faults = [passed.entries, [...table.entries.values()]].map((entries) => entries.map(({ key, fault }) => [key, fault]));
+  assert.match(faults[0]?.[0]?.[1] ?? '', /^the entry is longer than \d+ octets$/);
+  assert.deepEqual(faults[1], faults[0]);
+  assert.equal(faults[0]?.[1]?.[1], undefined);
+});
+
+test('a table that fills all the room is read to the end of its file', async () => {
+  const first = 'a: b@p.q\n';
+  const files = systemFiles();
+  const one = await files.table(file('one', first), Number.POSITIVE_INFINITY);
+  assert.ok(one.kind === 'table');
+  // A second entry of the key ends the first and does not count.
+  const more = file('more', `${first}a: e@p.q\n${'#\n'.repeat(64 * 1024)}c: d@p.q\n`);
+  assert.deepEqual(await files.table(more, one.size), { kind: 'too large' });
+  assert.equal((await files.table(join(home, 'one'), one.size)).kind, 'table');
+});
+
+test('where -C has named the configuration, a list that not everybody may read must be the own, and others need not', async () => {
+  const me = process.getuid?.() ?? 0;
+  const list = file('aliases', 'a: b@p.q\n');
+  const files = systemFiles({ isByArgument: true });
+  for (const mode of [0o644, 0o640]) {
+    chmodSync(list, mode);
+    assert.equal((await files.aliases(list, ['a'])).kind, 'entries', mode.toString(8));
+  }
+  if (me !== 0) return;
+  chownSync(list, 54321, 0);
+  const refused = await files.aliases(list, ['a']);
+  assert.match(refused.kind === 'unreadable' ? refused.detail : '', /, and -C names the configuration: /);
+});
+
 test('an included list that is too long defers', async () => {
   const list = file('list', `${'#'.repeat(1024 * 1024)}\na`);
   file('aliases', `l: :include:${list}`);
@@ -238,6 +275,16 @@ test('a user whom the system does not know has no forward file', async () => {
 });
 
 test('the user who runs this is found even where the list of users lacks him', async () => {
+  const os = process.getBuiltinModule('node:os');
+  file('.forward', 'joe@p.q\n');
+  chmodSync(join(home, '.forward'), 0o600);
+  try {
+    os.userInfo = (() => ({ ...userInfo(), username: 'Ldap.User', homedir: home })) as typeof userInfo;
+    const got = await systemFiles({}, file('passwd', '')).forward('ldap.user');
+    assert.deepEqual(got, { kind: 'text', file: join(home, '.forward'), text: 'joe@p.q\n' });
+  } finally {
+    os.userInfo = userInfo;
+  }
   const { username, homedir } = userInfo();
   const got = await systemFiles({}, file('passwd', '')).forward(username);
   if (got.kind === 'text') assert.equal(got.file, `${homedir}/.forward`);
@@ -353,7 +400,7 @@ test('an alias file for which there is no room is passed through for each recipi
 });
 
 test('all alias files share the room', async () => {
-  const aliases = [file('aliases', TARGETS.join('')), file('more', TARGETS.join('')), join(home, 'none')];
+  const aliases = [file('aliases', TARGETS.join('')), join(home, 'none'), file('more', TARGETS.join(''))];
   const size = await systemFiles().table(aliases[0] as string, 1e9);
   assert.ok(size.kind === 'table' && size.entries.size === 300);
   const offered: number[] = [];
@@ -369,7 +416,7 @@ test('all alias files share the room', async () => {
   assert.deepEqual(reads['kept none'], 1, 'that a file is missing is kept, too');
   assert.deepEqual(
     offered.map((room) => 64 * 1024 * 1024 - room),
-    [0, size.size, 2 * size.size],
+    [0, size.size, size.size],
   );
 });
 
@@ -513,6 +560,8 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
     [report.entries, report.faults, report.idle],
     [1, [], [`${join(home, 'absent')} is named in aliases, and is not there`]],
   );
+  const unread = await within(5000, () => checkAliasFiles(config({ aliases: [two, home] })));
+  assert.deepEqual([unread.entries, unread.faults, unread.idle], [1, [`${home} is refused, because it is not a regular file`], []]);
   const usual = await within(5000, () =>
     checkAliasFiles(config({ aliases: [two, '/etc/aliases', join(home, 'misspelt'), `${two}/below`] })),
   );

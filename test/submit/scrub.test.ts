@@ -119,6 +119,10 @@ test('scrub changes nothing else', () => {
   assert.equal(scrub('\u0130 Geheim', ['Geheim']), '\u0130 ****', 'and a secret in upper case behind it');
   assert.equal(scrub('no \u0130stanbul', ['\u0130stanbul']), 'no ****', 'a secret with that letter');
   assert.equal(scrub('geheimgeheim geheim', ['geheim', 'heim']), '******** ****');
+  for (const other of ['geheimdr', 'ageheimdr', 'abgeheimdr']) {
+    const coded = base64(other);
+    assert.equal(scrub(coded, ['geheimer']), coded, 'the base64 of a word that begins as the secret does');
+  }
 });
 
 test('no form of a secret is left, whatever it is and whatever stands around it', () => {
@@ -292,6 +296,11 @@ test('S8: a few octets of a secret, each of them escaped, are masked', () => {
   }
 });
 
+test('S8: a few characters of a secret are masked where the coding escapes only one of them', () => {
+  for (const part of ['m%C3%B6w', 'm=C3=B6w', 'm+C3+B6w'])
+    assert.equal(scrubRuns(`535 <${part}> no`, [{ user: 'tim', secret: 'geheimöwort' }]), '535 <****> no', part);
+});
+
 test('S8: characters with a name in HTML are read, and numbers that are no character are none', () => {
   for (const [text, secret] of [
     ['&lt;eheimwor&#62;', '<eheimwor>'],
@@ -331,6 +340,7 @@ test('S8: words that hold nothing of the secret stay', () => {
 test('S8: a secret of fewer than eight characters is found whole, one of fewer than four where it stands alone', () => {
   for (const [text, secret, expected] of [
     ['535 no gehe\nim here', 'geheim', '535 no **** here'],
+    ['gehe im here', 'geheim', '**** here'],
     ['535 67 65 68 65 69 6d', 'geheim', '535 ****'],
     ['535 +67+65+68eim', 'geheim', '535 ****'],
     ['535 gehe is wrong', 'geheim', '535 gehe is wrong'],

@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import type { Config } from '../../src/config/config.ts';
 import { type Ended, type Input, type Source, sourceOf } from '../../src/message/source.ts';
 import { logId, printLog } from '../../src/submit/log.ts';
-import { printOutcome } from '../../src/submit/outcome.ts';
+import { exitStatus, printOutcome } from '../../src/submit/outcome.ts';
 import { systemSecurity } from '../../src/submit/security.ts';
 import { type StoryOptions, submitMessage } from '../../src/submit/story.ts';
 import type { Submission, Submitted } from '../../src/submit/submission.ts';
@@ -245,6 +245,10 @@ test('no server is asked when input fails in the header section or in the window
       const { submitted, server, lines } = await submit({}, pipeOf(pieces), WINDOW);
       assert.equal(verdictOf(submitted.outcome), 'failed');
       assert.equal(lines, failed.detail);
+      // A caller who is told that the message is faulty would not send it again.
+      assert.equal(exitStatus(submitted.outcome, 'sysexits'), 74);
+      const { failure } = submitted.outcome.kind === 'failed' ? submitted.outcome : assert.fail();
+      assert.equal(failure.kind === 'content' && failure.reason, 'input');
       assert.deepEqual(server.sessions, []);
     }
   }));
@@ -464,6 +468,19 @@ test('recipients that aliases discard end a submission without a failure', () =>
     const { submitted, server } = await submit({}, pipeOf([HEAD]), redirecting(':blackhole:'));
     assert.equal(submitted.outcome.kind, 'discarded');
     assert.deepEqual(server.sessions, []);
+  }));
+
+test('one recipient that cannot be routed keeps the message from all others, also from those who would be discarded', () =>
+  within(10_000, async () => {
+    const routers = `[[router]]\nname = "r"\ndriver = "redirect"\ndomains = ["*"]\ndata = { "r1" = ":fail: gone", "r3" = ":blackhole:" }\n`;
+    const hub = (port: string) => `[[router]]\nname = "m"\ndriver = "manualroute"\nhosts = ["smtp://127.0.0.1:${port}"]\n`;
+    for (const other of ['r2', 'r3']) {
+      const recipients = { operands: [`${other}@there.example`, 'r1@there.example'], fromFields: false };
+      const { submitted, server, lines } = await submit({}, pipeOf([HEAD]), `${routers}${hub('9')}`, { recipients });
+      assert.equal(lines, 'routing r1@there.example yielded a failed delivery: gone');
+      assert.equal(exitStatus(submitted.outcome, 'sysexits'), 65);
+      assert.deepEqual(server.sessions, []);
+    }
   }));
 
 test('a signal while recipients are routed ends the submission with its reason', () =>

@@ -75,7 +75,7 @@ const WHOLE: Events = [
   [1, at('content')],
   [10, at('commit')],
   [10, accepted],
-  [0, at('quit')],
+  [3, at('quit')],
   [500, at('closed')],
 ];
 
@@ -112,6 +112,7 @@ test('no line reaches the last column, and a bar that would tell nothing is left
       columns >= 28,
       String(columns),
     );
+    if (columns === 27) assert.ok(lines.slice(1).every((line) => line.endsWith(' ms')));
   }
 });
 
@@ -176,6 +177,23 @@ const OTHERS: readonly (readonly [string, Events, readonly string[]])[] = [
       [7, lost],
     ],
     ['message 1.0', 'others 10.0', 'resolve 6.0', 'TCP 10.0'],
+  ],
+  [
+    'an address that was never dialled, and one that was and failed',
+    [[1, resolving], [2, unconnected], [0, dialing(FIRST)], [5, unconnected], [0, resolving], ...WHOLE.slice(1, 4), [7, lost]],
+    ['message 1.0', 'others 7.0', 'resolve 6.0', 'TCP 10.0'],
+  ],
+  [
+    'a session that is ready waits for its envelope',
+    [
+      [1, resolving],
+      [2, dialing(FIRST)],
+      [3, connected(FIRST)],
+      [0, at('ready')],
+      [4, at('envelope')],
+      [5, lost],
+    ],
+    ['message 1.0', 'resolve 2.0', 'TCP 3.0', 'envelope 9.0', 'total 15.0'],
   ],
   [
     'secrets that are not at hand when TCP is connected',
