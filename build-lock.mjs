@@ -1,5 +1,5 @@
 // The lock of builds of one folder: a symbolic link that leads nowhere and names its owner, because a link is made in one step with what it says.
-import { mkdirSync, readFileSync, readlinkSync, rmdirSync, rmSync, symlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 
 /** A living process: its number, and where /proc tells it the time when it began, because numbers come again. null = there is none. */
 export function nameProcess(pid) {
@@ -28,36 +28,42 @@ function ownerOf(lock) {
   }
 }
 
-/** Takes the lock of a dead process away. One process does so at a time, or the second would take what the first has got by then. */
-function removeOf(dead, lock) {
+/**
+ * Takes the lock of a dead process away. One process does so at a time, or the second would take what the first has got by then. Its turn is
+ * a lock, too, because a process may be killed in its turn.
+ */
+function removeOf(dead, lock, own) {
   const turn = `${lock}.turn`;
-  try {
-    mkdirSync(turn);
-  } catch {
-    return;
-  }
+  if (!tryLock(turn, own)) return;
   if (ownerOf(lock) === dead) rmSync(lock, { recursive: true, force: true });
-  rmdirSync(turn);
+  rmSync(turn);
+}
+
+/** Whether this process has got the lock. Where a dead one had it, the next try may get it. */
+function tryLock(lock, own, tell = () => {}) {
+  try {
+    symlinkSync(own, lock);
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+  }
+  const owner = ownerOf(lock);
+  if (owner === null) return false;
+  const [pid] = owner.split('-');
+  if (nameProcess(Number(pid)) === owner) tell(owner, pid);
+  else removeOf(owner, lock, own);
+  return false;
 }
 
 /** Waits for the lock, and has it until this process ends. */
 export async function takeLock(lock) {
   const own = nameProcess(process.pid);
-  for (let told = null; ; ) {
-    try {
-      symlinkSync(own, lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
-    const owner = ownerOf(lock);
-    const [pid] = (owner ?? '').split('-');
-    if (owner === null) continue;
-    if (nameProcess(Number(pid)) !== owner) removeOf(owner, lock);
-    else if (told !== owner) console.error(`build.mjs: process ${pid} builds here: this one waits for it`);
-    told = owner;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  let known = null;
+  const tell = (owner, pid) => {
+    if (known !== owner) console.error(`build.mjs: process ${pid} builds here: this one waits for it`);
+    known = owner;
+  };
+  while (!tryLock(lock, own, tell)) await new Promise((resolve) => setTimeout(resolve, 200));
   process.on('exit', () => {
     if (ownerOf(lock) === own) rmSync(lock);
   });

@@ -43,14 +43,19 @@ test('the lock of a dead process is taken, and by one at a time; nobody takes aw
     const folder = scratch();
     const { pid } = spawnSync('/bin/true');
     // The same number with another begin is another process.
-    for (const owner of [`${pid}-1`, `${process.pid}-1`, 'nonsense', null]) {
-      if (owner === null) mkdirSync(`${folder}/dist.lock`);
-      else symlinkSync(owner, `${folder}/dist.lock`);
+    const dead = `${pid}-1`;
+    for (const owners of [[dead], [`${process.pid}-1`], ['nonsense'], [null], [dead, dead], [dead, null], [dead, dead, dead]]) {
+      // Whoever was killed while it took the lock of a dead process away has left its turn to do so.
+      for (const [turns, owner] of owners.entries()) {
+        const lock = `${folder}/dist.lock${'.turn'.repeat(turns)}`;
+        if (owner === null) mkdirSync(lock);
+        else symlinkSync(owner, lock);
+      }
       const log = `${folder}/log`;
       writeFileSync(log, '');
       const work = `const { appendFileSync } = await import('node:fs'); appendFileSync('log', '<'); await new Promise((go) => setTimeout(go, 50)); appendFileSync('log', '>');`;
       await Promise.all(Array.from({ length: 5 }, () => ended(holding(folder, work))));
-      assert.equal(readFileSync(log, 'utf8'), '<>'.repeat(5), `${owner}`);
+      assert.equal(readFileSync(log, 'utf8'), '<>'.repeat(5), `${owners}`);
       assert.deepEqual(readdirSync(folder), ['log']);
     }
     await ended(holding(folder, `const fs = await import('node:fs'); fs.rmSync('dist.lock'); fs.symlinkSync('1', 'dist.lock');`));

@@ -10,7 +10,7 @@ import { type OpenSession, openSession, type SessionOptions } from '../submit/se
 import { abortReason } from '../transport/abort.ts';
 import { byName, endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
-import type { Endpoint } from '../transport/lookup/target.ts';
+import type { Endpoint, Unfound } from '../transport/lookup/target.ts';
 
 export type Opened =
   | { readonly session: OpenSession; readonly attempts: readonly Attempt[] }
@@ -34,21 +34,21 @@ export async function open(
   const { signal, timeouts } = options;
   const names = ownNames ?? options.names;
   const attempts: Attempt[] = [];
-  const fail = (name: string, detail: string): void => {
-    const failure = unresolved(detail);
+  const fail = (name: string, unfound: Unfound): void => {
+    const failure = unresolved(unfound);
     noteFailure(host, failure);
     attempts.push({ host, name, endpoint: null, failure });
   };
   const targets = await unlessAborted(targetsOf(host, timeouts.resolve, names, signal), signal);
   if (targets === null) return { session: null, attempts };
-  if (!targets.ok) fail(host.host, targets.detail);
+  if (!targets.ok) fail(host.host, targets);
   const all = targets.ok ? targets.value : [];
   for (const [i, target] of all.entries()) {
     const looking = options.dial ? parsed(byName(target)) : endpointsOf(target, timeouts.resolve, names, signal);
     const found = await unlessAborted(Promise.resolve(looking), signal);
     if (found === null) break;
     if (!found.ok) {
-      fail(target.name, found.detail);
+      fail(target.name, found);
       continue;
     }
     let untried: readonly Endpoint[] = found.value;

@@ -45,7 +45,8 @@ export function writeText(fd: number, written: string): void {
   try {
     writeWhole(fd, fd === 2 ? takeRoom(written) : written, TRIES);
   } catch {
-    // Its reader is gone, or too slow.
+    // Its reader is gone, or too slow, and waiting for each line would take minutes.
+    if (fd === 2) room = -1;
   }
 }
 

@@ -23,11 +23,16 @@ export interface AliasCheck {
   list(file: string, text: string): void;
 }
 
-/** Says of each key that is an address why it matches nothing. The files of Postfix's virtual_alias_maps have such keys. */
+/**
+ * Says of each key that looks like an address why it does not match that one. The files of Postfix's virtual_alias_maps have such keys. Only
+ * the local-part of `"joe@home"@b.example` has the key `joe@home`.
+ */
 export const explainAddressKeys = (keys: readonly string[], place: string): readonly string[] =>
   keys
     .filter((key) => key.includes('@'))
-    .map((key) => `${place}: "${key}" matches nothing, because keys are local-parts: domains = ["…"] in a [[router]] says whose`);
+    .map(
+      (key) => `${place}: "${key}" does not match that address, because keys are local-parts: domains = ["…"] in a [[router]] says whose`,
+    );
 
 export function makeAliasCheck(): AliasCheck {
   let entries = 0;

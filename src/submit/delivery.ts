@@ -13,7 +13,7 @@ import { alarm } from '../transport/clock.ts';
 import { type Connection, type EightBitTreatment, VERDICT_GRACE } from '../transport/driver.ts';
 import { byName, endpointsOf, targetsOf } from '../transport/lookup/endpoints.ts';
 import type { Names } from '../transport/lookup/question.ts';
-import type { Endpoint, Target } from '../transport/lookup/target.ts';
+import type { Endpoint, Target, Unfound } from '../transport/lookup/target.ts';
 import { guardObserver } from '../transport/observer.ts';
 import { type Interrupts, type UrgentInterrupts, unlessAborted, withDeadline } from './interrupts.ts';
 import { type Acceptance, AGAINST_SPLIT, type Attempt, failedWith, type Outcome, stripSecrets } from './outcome.ts';
@@ -92,7 +92,7 @@ async function tryHost(run: Run, host: Smarthost, moreHosts: boolean): Promise<O
   const targets = await unlessAborted(targetsOf(host, timeouts.resolve, chooseNames(host, run.options), signal), signal);
   if (targets === null) return endInterrupted(run);
   if (!targets.ok) {
-    noteUnresolved(run, host, host.host, targets.detail);
+    noteUnresolved(run, host, host.host, targets);
     return 'next';
   }
   for (const [i, target] of targets.value.entries()) {
@@ -114,7 +114,7 @@ async function tryTarget(run: Run, host: Smarthost, target: Target, more: boolea
   const found = await unlessAborted(Promise.resolve(looking), signal);
   if (found === null) return endInterrupted(run);
   if (!found.ok) {
-    noteUnresolved(run, host, target.name, found.detail);
+    noteUnresolved(run, host, target.name, found);
     return 'next';
   }
   const before = attempts.length;
@@ -154,18 +154,19 @@ function endInterrupted({ interrupts, attempts }: Run): Outcome {
 const chooseNames = (host: Smarthost, { namesFor, names }: DeliveryOptions): Names | undefined => namesFor?.(host) ?? names;
 
 /** The failure of a look-up. */
-export const unresolved = (detail: string): SessionFailure => ({
+export const unresolved = ({ detail, systemCode }: Unfound): SessionFailure => ({
   kind: 'connect',
   at: 'greeting',
   condemns: 'host',
   during: 'resolve',
   reason: 'resolve',
   detail,
+  ...(systemCode && { systemCode }),
 });
 
 /** Keeps a look-up that found nothing as an attempt. */
-function noteUnresolved({ attempts, options }: Run, host: Smarthost, name: string, detail: string): void {
-  const failure = unresolved(detail);
+function noteUnresolved({ attempts, options }: Run, host: Smarthost, name: string, unfound: Unfound): void {
+  const failure = unresolved(unfound);
   options.noteFailure?.(host, failure);
   attempts.push({ host, name, endpoint: null, failure });
   options.observer?.unconnected?.([failure]);

@@ -5,13 +5,15 @@
 import type { Field } from '../message/fields.ts';
 import { collectRecipients } from '../message/recipients.ts';
 import { parseRewrite, type Rewrite, rewriteReversePath } from '../message/rewrite.ts';
+import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
-import type { RoutedRecipient } from '../router/route.ts';
+import type { RoutedRecipient, RoutingProblem } from '../router/route.ts';
 import type { Notify, Recipient } from '../smtp/client/print.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { type ForwardPath, type Mailbox, parseMailbox, printMailbox, qualify, quoteLocalPart, type ReversePath } from '../smtp/path.ts';
 import { aLabels } from '../transport/a-labels.ts';
 import { asciiDomain, fullName } from './domain.ts';
+import type { Failure } from './outcome.ts';
 import { ownDomains, type Routing, type RoutingFacts, routeMessage } from './routing.ts';
 import type { Settings } from './settings.ts';
 import type { GivenRecipients } from './submission.ts';
@@ -79,6 +81,14 @@ export function chooseReversePath(config: Settings, domains: Domains, login: str
 /** Nothing can be sent, so whatever else is missing matters later. */
 export const hasNoSmarthost = ({ smarthosts, routers }: Settings): boolean =>
   smarthosts.length === 0 && routers.every(({ driver }) => driver !== 'manualroute');
+
+/** An alias that fails or defers an address does so whether or not there is a smart host. */
+export function failRouting(config: Settings, problems: readonly RoutingProblem[]): Failure {
+  const details = printProblems(problems);
+  return problems.some(({ kind }) => kind === 'unrouteable') && hasNoSmarthost(config)
+    ? { kind: 'config', details }
+    : { kind: 'route', details, deferred: problems.every(({ kind }) => kind === 'deferred') };
+}
 
 /* ---- the recipients ---- */
 

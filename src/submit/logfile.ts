@@ -2,7 +2,7 @@
  * Writes the log: to a file, to syslog, to standard error, or not at all. It is opened before anything connects. A fault of the log
  * is a sentence and never changes a delivery. Knows no line's meaning.
  */
-import { closeSync, constants, openSync, realpathSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { type Line, lineOf } from '../smtp/line.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 
@@ -168,15 +168,33 @@ function openPath(path: string): number {
   }
 }
 
-/** So often a caller's pipe in non-blocking mode is tried again, every five milliseconds: its reader may be slow, or gone. */
+/** So often a pipe that takes nothing is tried again, every five milliseconds: its reader may be slow, or gone. */
 export const TRIES = 1000;
 
+let errors = 0;
+
+/**
+ * The descriptor for standard error. A pipe that nobody reads would hold a write for ever, so a pipe is opened once more, in non-blocking
+ * mode: setting that mode would set it for the caller, too.
+ */
+function openErrors(): number {
+  try {
+    if (fstatSync(2).isFIFO()) return openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK);
+  } catch {
+    // It is another user's, or there is no /proc.
+  }
+  return 2;
+}
+
 /** Writes a text whole, before it returns. Throws the system's error. */
-export function writeWhole(fd: number, text: string, tries: number): void {
+export function writeWhole(given: number, text: string, tries: number): void {
+  if (given === 2) errors ||= openErrors();
+  const fd = given === 2 ? errors : given;
   const octets = Buffer.from(text);
   for (let at = 0, left = tries; at < octets.length; ) {
     try {
       at += writeSync(fd, octets, at);
+      left = tries;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || left === 0) throw error;
       left -= 1;

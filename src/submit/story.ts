@@ -6,7 +6,6 @@ import { skip, takeBody } from '../message/body.ts';
 import { type Head, readHead } from '../message/head.ts';
 import { type LoneDot, untilDot } from '../message/lone-dot.ts';
 import type { Source } from '../message/source.ts';
-import { printProblems } from '../router/problem.ts';
 import { NO_SMARTHOST } from '../router/resolve.ts';
 import type { Route } from '../router/route.ts';
 import type { Recipient } from '../smtp/client/print.ts';
@@ -21,6 +20,7 @@ import {
   collectGiven,
   type Domains,
   domainsOf,
+  failRouting,
   hasNoSmarthost,
   routeRecipients,
   type Sender,
@@ -95,11 +95,7 @@ interface Begun {
 
 async function sendRouted(begun: Begun, { route, reversePath, recipients, discarded, problems }: Routing): Promise<Submitted> {
   const known: SubmissionFacts = { ...NO_FACTS, reversePath, recipients, discarded };
-  if (problems.length > 0) {
-    const details = printProblems(problems);
-    const deferred = problems.every(({ kind }) => kind === 'deferred');
-    return endWith(known, hasNoSmarthost(begun.submission.config) ? ofConfig(details) : { kind: 'route', details, deferred });
-  }
+  if (problems.length > 0) return endWith(known, failRouting(begun.submission.config, problems));
   if (route === null) return { ...known, outcome: { kind: 'discarded' } };
   const { errorsTo } = route;
   const finalPath = errorsTo === undefined ? reversePath : errorsTo === null ? null : asciiDomain(errorsTo);

@@ -34,7 +34,7 @@ export async function connectProxy(
   const { host, port } = link.proxy;
   const target = { name: host, port, unix: false, fromDns: false, link: { ...link, proxy: null } };
   const found = await endpointsOf(target, timeouts.resolve, names, signal);
-  if (!found.ok) return unreached('resolve', `the proxy cannot be found: ${found.detail}`);
+  if (!found.ok) return unreached('resolve', `the proxy cannot be found: ${found.detail}`, found.systemCode);
   const { winner, failed: dead } = await connectFirst(found.value, {
     within: timeouts.connect,
     ...(link.sourceAddress === '' ? {} : { from: link.sourceAddress }),

@@ -812,7 +812,11 @@ transport('getSocket that gives none: the socket is connected as the other optio
       ['smart.example', 4, true],
     ]);
     const gone = { addresses: () => Promise.reject(Object.assign(new Error('gone'), { code: 'ENOTFOUND' })) };
-    assert.match((await failure(made({ host: 'smart.example', port, ...none, resolver: gone }).send())).message, /gone/);
+    const unknown = (await failure(made({ host: 'smart.example', port, ...none, resolver: gone }).send())) as Failed & {
+      originalCode?: string;
+    };
+    assert.match(unknown.message, /gone/);
+    assert.deepEqual([unknown.code, unknown.originalCode], ['EDNS', 'ENOTFOUND']);
     for (const found of [[], null, [null], [{ address: 'x' }], 1]) {
       const odd = { addresses: async () => found };
       assert.match((await failure(made({ host: 'smart.example', port, ...none, resolver: odd }).send())).message, /gave no records/);

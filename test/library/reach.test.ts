@@ -247,7 +247,7 @@ test('a resolver of the caller’s is asked with this system’s for the rest; w
     assert.deepEqual(asked, ['mail.example', 'MX example.org', 'mx.example']);
     const cause = Object.assign(new Error('no'), { code: 'ENOTFOUND' });
     const failure = failureOf(await send({ url: 'smtp://mail.example', resolver: { addresses: () => Promise.reject(cause) } }));
-    assert.deepEqual([failure.code, failure.retry], ['resolve', 'safe']);
+    assert.deepEqual([failure.code, failure.systemCode, failure.retry], ['resolve', 'ENOTFOUND', 'safe']);
     await host.stop();
   }));
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, lstatSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -285,6 +286,25 @@ onTerminal('Ctrl-C at a question begins a new line', () =>
       },
     );
     assert.match(stdout, /TLS\): \S*\r\nnospool: nothing was written\r\n$/);
+  }),
+);
+
+onTerminal('a signal that ends it leaves the terminal as it was', () =>
+  within(60_000, async () => {
+    for (const name of ['TERM', 'QUIT', 'HUP', 'ALRM']) {
+      const pid = path.join(scratch(), 'pid');
+      const script = `before=$(stty -g)
+        (until stty -a </dev/tty | grep -q -- -icanon; do sleep 0.1; done; kill -${name} $(cat ${pid})) &
+        (echo $BASHPID >${pid}; exec ${process.execPath} ${NOSPOOL} init --output ${pid}.toml)
+        echo "status $?"
+        [ "$(stty -g)" = "$before" ] && echo as it was`;
+      const { stdout } = spawnSync(
+        '/usr/bin/python3',
+        ['-B', TYPIST, JSON.stringify({ argv: ['/bin/bash', '-c', script], steps: [], seconds: 20 })],
+        { encoding: 'utf8' },
+      );
+      assert.match(stdout, new RegExp(`status ${128 + constants.signals[`SIG${name}` as NodeJS.Signals]}\\r\\nas it was\\r\\n$`), name);
+    }
   }),
 );
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, type StdioNull, type StdioPipe, spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import {
   closeSync,
   constants,
@@ -278,6 +278,22 @@ for (const [name, runtime] of RUNTIMES) {
       assert.equal(said[1]?.octets, 5);
       assert.match(String(said[1]?.detail), /standard input cannot be read: connection reset by peer \(ECONNRESET\)/);
       sockets.close();
+    }));
+
+  test(`${name}: a listening socket is a failure, and nobody waits for it`, () =>
+    within(LIMIT, async () => {
+      const listener = createServer().listen(0, '127.0.0.1');
+      await once(listener, 'listening');
+      const { fd } = (listener as unknown as { readonly _handle: { readonly fd: number } })._handle;
+      const { said } = await finished(started(runtime, [probe, 'count'], fd));
+      assert.equal(said[0]?.port, (listener.address() as AddressInfo).port);
+      assert.deepEqual(said[1], {
+        octets: 0,
+        hash: hashOf(''),
+        end: 'failed',
+        detail: 'standard input cannot be read: socket is not connected (ENOTCONN)',
+      });
+      listener.close();
     }));
 
   test(`${name}: a file is read from where the descriptor stands`, () =>

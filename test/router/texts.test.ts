@@ -114,7 +114,7 @@ test('keys that are addresses, as virtual_alias_maps of Postfix has them, are to
   const reader = check.aliases('/virtual');
   reader.read('bob@shop.example  bob@example.org\n@shop.example: all@example.org\nroot: bob@shop.example\n');
   reader.end();
-  const why = 'matches nothing, because keys are local-parts: domains = ["…"] in a [[router]] says whose';
+  const why = 'does not match that address, because keys are local-parts: domains = ["…"] in a [[router]] says whose';
   assert.deepEqual(check.unused, [`/virtual:1: "bob@shop.example" ${why}`, `/virtual:2: "@shop.example" ${why}`]);
   assert.deepEqual([check.entries, check.faults], [3, []]);
 });

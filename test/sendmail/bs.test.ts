@@ -914,6 +914,39 @@ test('a batch ends at its first failure and says how many were delivered, and wh
     },
   ));
 
+test('exit_codes = "sysexits" chooses the exit status of a batch that a command ends, too', () =>
+  withHost(
+    (q) => (q.about === 'recipient' && q.path.localPart === 'bad' ? makeReply(450, '4.1.1', 'later') : null),
+    async (host) => {
+      const { folder } = setUp('');
+      const aliases = path.join(folder, 'aliases');
+      writeFileSync(aliases, 'later: :defer: not now\nnever: :fail: no\n');
+      const own = `exit_codes = "sysexits"\nhostname = "vm"\naliases = ["${aliases}"]\n`;
+      const started = 'MAIL FROM:<fred@foo.com>\n';
+      // biome-ignore format: a table is read as a table
+      const rows: readonly (readonly [string, string, number, string])[] = [
+        [toHosts(host.port), `${BATCH}VRFY\n`, 65, 'a command that nobody knows'],
+        [toHosts(host.port), `${BATCH}MAIL FROM:fred@foo..com\n`, 65, 'a wrong address'],
+        [toHosts(host.port), `${BATCH}MAIL FROM:<fred>\n`, 78, 'no domain for the sender'],
+        [toHosts(host.port), `${started}RCPT TO:<never@vm>\n`, 65, 'an address that cannot be routed'],
+        [toHosts(host.port), `${started}RCPT TO:<later@vm>\n`, 75, 'an address that cannot be routed now'],
+        ['', `${started}RCPT TO:<later@vm>\n`, 75, 'the same without a smart host'],
+        ['', `${started}RCPT TO:<joe@bar.com>\n`, 78, 'no smart host'],
+        [toHosts(host.port), `${started}QUIT\n`, 65, 'a message that has no content'],
+        [toHosts(host.port), started, 74, 'an input that ends before the content'],
+        [toHosts(host.port), BATCH.replace('joe', 'bad'), 69, 'a recipient whom the smart host refuses'],
+      ];
+      for (const [lines, batch, wanted, why] of rows) {
+        const { status, stderr } = await run(setUp(`${own}${lines}`).config, ['-bS'], batch);
+        assert.equal(status, wanted, `${why}: ${stderr}`);
+      }
+      const folderInput = openSync(folder, 'r');
+      const { status } = await start(setUp(own + toHosts(host.port)).config, ['-bS'], { stdio: [folderInput, 'pipe', 'pipe'] }).done;
+      closeSync(folderInput);
+      assert.equal(status, 74);
+    },
+  ));
+
 test('a batch whose input cannot be read has not come to its end', () =>
   within(30_000, async () => {
     const { config, folder } = setUp(toHosts(await deadPort()));

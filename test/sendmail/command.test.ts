@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
+  constants,
   existsSync,
   openSync,
   readdirSync,
@@ -17,6 +18,7 @@ import {
   rmSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { userInfo } from 'node:os';
@@ -657,6 +659,34 @@ test('P6: the log has the reasons where standard error is a pipe that nobody rea
     },
   ));
 
+test('a message that was accepted ends with status 0 where standard error is a full pipe that nobody reads', () =>
+  withHost(undefined, async (host) => {
+    const pipe = path.join(scratch(), 'pipe');
+    spawnSync('mkfifo', [pipe]);
+    const filling = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    assert.throws(() => {
+      for (;;) writeSync(filling, 'x'.repeat(4096));
+    }, /EAGAIN/);
+    const stderr = openSync(pipe, 'r+');
+    for (const [log, args] of [
+      ['stderr', SENT],
+      ['none', ['-v', ...SENT]],
+    ] as const) {
+      const { config } = setUp(`${toHosts(host.port)}\nlog = "${log}"`);
+      const { child, done } = start(config, args, { stdio: ['pipe', 'ignore', stderr] });
+      child.stdin?.end(LETTER);
+      assert.equal((await within(60_000, () => done)).status, 0, log);
+    }
+    const wrong = start('/nonexistent', SENT, { stdio: ['pipe', 'ignore', stderr] });
+    wrong.child.stdin?.end(LETTER);
+    assert.equal((await within(60_000, () => wrong.done)).status, 1);
+    for (const fd of [filling, stderr]) closeSync(fd);
+    assert.deepEqual(
+      host.messages.map(({ state }) => state),
+      ['accepted', 'accepted'],
+    );
+  }));
+
 test('S12: timeouts.deadline ends a delivery, whatever it waits for, and not the wait for a slow message', () =>
   within(20_000, async () => {
     const host = await startHost({ script: { EHLO: 'hang' } });
@@ -964,11 +994,18 @@ test('exit_codes = "sysexits" counts also where the rest of the configuration is
     assert.equal((await run(wrong.config, SENT, LETTER)).status, 78);
     assert.equal((await run(wrong.config, ['-j'], LETTER)).status, 64);
     const own = 'exit_codes = "sysexits"\nhostname = "vm"\n';
+    const aliases = path.join(scratch(), 'aliases');
+    writeFileSync(aliases, 'later: :defer: not now\nnever: :fail: no\nlocal: /var/mail/local\n');
+    const aliased = `aliases = ["${aliases}"]\n`;
     for (const [lines, args, wanted, why] of [
       ['', SENT, 78, 'no smart host'],
       ['', ['root'], 78, 'no smart host, and no domain for the sender'],
       ['', ['-f', 'me@example.org', 'you'], 78, 'no smart host, and no domain for the recipient'],
       ['aliases = ["/dev/null"]\n', SENT, 78, 'no smart host, but aliases'],
+      [aliased, ['-f', 'me@example.org', 'later@vm'], 75, 'no smart host, and an alias that defers'],
+      [aliased, ['-f', 'me@example.org', 'never@vm'], 65, 'no smart host, and an alias that fails'],
+      [aliased, ['-f', 'me@example.org', 'local@vm'], 65, 'no smart host, and an alias for a local delivery'],
+      [aliased, ['-f', 'me@example.org', 'later@vm', 'bob@example.org'], 78, 'no smart host, which one of two addresses lacks'],
       ['smarthosts = ["127.0.0.1:9"]\n', ['root'], 78, 'no domain for the sender'],
       ['smarthosts = ["127.0.0.1:9"]\n', ['-f', 'me@example.org', 'you'], 65, 'no domain for the recipient'],
       ['log_format = "xml"\n', SENT, 78, 'a log that cannot be used'],

@@ -293,6 +293,7 @@ async function runLoop(
     waitUntilConsumed: () => Promise.resolve(),
     waitUntilLogged: () => Promise.resolve(),
     tally: { delivered: 0, status: 0 },
+    refused: null,
   };
   const chunks = [octets(text)];
   const closed = await takeCommands(

@@ -7,6 +7,7 @@ import assert from 'node:assert';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
+import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { type Arrived, deadPort, type Ended, killAll, run, type SmartHost, scratch, setUp, smartHost, start } from '../support/command.ts';
 import { type Followed, type Lines, startFollowing } from '../support/scripted.ts';
 import { within } from '../support/within.ts';
@@ -443,10 +444,11 @@ function hosts(
   second: readonly string[] | null,
   status: 0 | 1,
   reason = /^/,
-  more: { readonly toml?: string; readonly args?: string } = {},
+  more: { readonly toml?: string; readonly args?: string; readonly isTls?: boolean } = {},
 ): () => Promise<void> {
   return async () => {
-    const [one, two] = [await scripted(first), await scripted(second ?? [])];
+    const one = await startFollowing((connection) => (connection === 0 ? first : []), more.isTls ? makeCertificate() : undefined);
+    const two = await scripted(second ?? []);
     const list = `smarthosts = [${url(one.port)}, ${url(two.port)}]\naliases = []`;
     const sent = await send(list, more.toml ?? '', (more.args ?? '-f s@x.y a@x.y b@x.y').split(' '));
     await Promise.all([one.close(), two.close()]);
@@ -586,6 +588,48 @@ const DIFFERENCES: readonly Difference[] = [
     ours: 'next host',
     why: 'TLS is required, unless `tls.mode` says otherwise or the host is written as loopback',
     shown: hosts([...GREETED, ...FAREWELL], [...GREETED, ...FAREWELL], 1, /does not offer STARTTLS/, { toml: '[tls]\nmode = "required"' }),
+  },
+  {
+    event: 'certificate that cannot be verified, and no option says anything of TLS',
+    exim: 'the message goes there (`CV=no`), and so does the password',
+    ours: 'next host',
+    why: 'it may be anybody; `ca_file` or `fingerprint` says whom to trust',
+    shown: hosts(
+      after(GREETED.slice(0, 2), '250-server id\r\n250 STARTTLS', 'STARTTLS', '220 go', '*starttls', ...TWO.slice(1)),
+      TWO,
+      0,
+      /^/,
+      {
+        toml: '[tls]\nmode = "opportunistic"',
+        isTls: true,
+      },
+    ),
+  },
+  {
+    event: 'the same with `tls_verify_hosts`, or no handshake; TLS not required',
+    exim: 'clear text, at the same host',
+    ours: 'next host',
+    why: 'whoever can spoil a handshake could read the message',
+    shown: async () => {
+      const secured = ['250-server id\r\n250 STARTTLS', 'STARTTLS', '220 go'];
+      for (const end of ['*starttls', '*close']) {
+        const opportunistic = { toml: '[tls]\nmode = "opportunistic"', isTls: true };
+        await hosts(after(GREETED.slice(0, 2), ...secured, end), TWO, 0, /^/, opportunistic)();
+      }
+    },
+  },
+  {
+    event: 'AUTH not offered, or refused with 5yz, with `hosts_try_auth`',
+    exim: 'the message goes there without a login',
+    ours: 'next host',
+    why: 'where a login is configured, it is wanted',
+    shown: async () => {
+      const login = { toml: '[auth]\nuser = "web1"\npassword = "secret"' };
+      const offered = ['250-server id\r\n250 AUTH PLAIN', 'AUTH PLAIN '];
+      const second = after(GREETED.slice(0, 2), ...offered, '235 welcome', ...TWO.slice(3));
+      await hosts(after(GREETED, ...FAREWELL), second, 0, /^/, login)();
+      await hosts(after(GREETED.slice(0, 2), ...offered, '535 5.7.8 no', ...FAREWELL), second, 0, /^/, login)();
+    },
   },
   {
     event: 'a recipient refused, with PIPELINING and CHUNKING',

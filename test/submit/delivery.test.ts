@@ -396,6 +396,7 @@ test('the outcome has the last host’s failure, and every host with its reason'
       during: 'resolve',
       reason: 'resolve',
       detail: 'no address of unknown.example: the name is unknown',
+      systemCode: 'ENOTFOUND',
     });
     await Promise.all([first, second, third].map((each) => each.stop()));
   }));

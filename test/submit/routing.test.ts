@@ -547,7 +547,7 @@ test('O9: checkAliasFiles reads all alias files and lists, and counts and names 
     locals: [],
     idle: [
       `${one} is not read: where a [[router]] is written, an alias file needs one of its own, driver = "redirect", file = "${one}"`,
-      'data of router "r2": "c@d.example" matches nothing, because keys are local-parts: domains = ["…"] in a [[router]] says whose',
+      'data of router "r2": "c@d.example" does not match that address, because keys are local-parts: domains = ["…"] in a [[router]] says whose',
     ],
     files: [
       { kind: 'aliases', file: join(home, 'absent') },

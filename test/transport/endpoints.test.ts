@@ -183,6 +183,7 @@ for (const [code, words] of CODES)
     assert.deepEqual(await endpointsOf(target('x.example'), 1000, failing(code)), {
       ok: false,
       detail: `no address of x.example: ${words}`,
+      systemCode: code,
     });
   });
 
@@ -191,6 +192,7 @@ test('an error without a code', async () => {
   assert.deepEqual(await endpointsOf(target('x.example'), Number.POSITIVE_INFINITY, names), {
     ok: false,
     detail: 'no address of x.example: unknown error',
+    systemCode: undefined,
   });
 });
 

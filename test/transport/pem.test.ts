@@ -131,6 +131,7 @@ test('the extra file of the environment is a part of the store for a program alo
   });
   assert.deepEqual(trust({}, {}, { ...environment, NODE_EXTRA_CA_CERTS: file('nothing') }), plain);
   assert.deepEqual(trust({}, {}, { ...environment, NODE_EXTRA_CA_CERTS: '' }), plain);
+  assert.deepEqual(trust({}, {}, { ...environment, NODE_EXTRA_CA_CERTS: store }), plain, 'the same file');
 });
 
 test('a client has its certificate and key from two files or one, or from memory, and none otherwise', () => {

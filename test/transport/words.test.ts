@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { suite } from 'uvu';
 import { abortReason, printThrown, reasonOf, whenAborted } from '../../src/transport/abort.ts';
 import { addressOctets, printAddress } from '../../src/transport/address.ts';
-import { explainCode } from '../../src/transport/lookup/codes.ts';
+import { explainCode, unfound } from '../../src/transport/lookup/codes.ts';
 import { explainConnectError, printSocketError, systemCodeOf } from '../../src/transport/socket-error.ts';
 
 const test = suite('words of errors');
@@ -77,6 +77,14 @@ test('what a resolver says', () => {
     [undefined, /^unknown error$/],
   ] as const)
     assert.match(explainCode(code), words);
+  for (const [code, systemCode] of [
+    ['ENOTFOUND', 'ENOTFOUND'],
+    ['ENOIPV4', 'ENODATA'],
+    ['ENOIPV6', 'ENODATA'],
+    [undefined, undefined],
+    [7 as never, undefined],
+  ] as const)
+    assert.equal(unfound('x', code).systemCode, systemCode);
 });
 
 test('what is thrown has words, whatever it is', () => {

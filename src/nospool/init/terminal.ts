@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { echo } from '../../process/stderr.ts';
 import { lineOf } from '../../smtp/line.ts';
+import { ENDING_SIGNALS } from '../../submit/interrupts.ts';
 
 /** Asks a person. The answer is null once the input has ended. */
 export interface Questioner {
@@ -42,6 +43,12 @@ export function openQuestioner(): Questioner {
     isOver = true;
     answered?.(null);
   });
+  // The runtimes restore the terminal for SIGINT and SIGTERM only.
+  for (const name of [...ENDING_SIGNALS, 'SIGHUP'] as NodeJS.Signals[])
+    process.once(name, () => {
+      lines.close();
+      process.kill(process.pid, name);
+    });
   const next = (question: string, isSecret: boolean): Promise<string | null> => {
     const typed = early.shift();
     if (typed !== undefined || isOver) {

@@ -5,6 +5,8 @@ import { complain } from '../../process/stderr.ts';
 import { drain } from '../../process/stdin/drain.ts';
 import type { Stdin } from '../../process/stdin/open.ts';
 import type { Receiving } from '../../smtp/server/machine.ts';
+import { exitStatus, type Failure, failedWith } from '../../submit/outcome.ts';
+import type { Settings } from '../../submit/settings.ts';
 import type { EndSignal } from '../../transport/abort.ts';
 import { type LastLine, type LoopEnd, type Said, takeCommands } from './command-loop.ts';
 import { withNetworkLineEnds } from './line-ends.ts';
@@ -17,7 +19,13 @@ type Stop =
   | { readonly at: 'verdict' };
 
 /** Reads until QUIT, the end of the input or the first failure; the value is the exit status. */
-export async function readBatch(stdin: Stdin, messages: Messages, settings: Receiving, signal: EndSignal): Promise<number> {
+export async function readBatch(
+  stdin: Stdin,
+  messages: Messages,
+  settings: Receiving,
+  signal: EndSignal,
+  codes: Settings['exitCodes'],
+): Promise<number> {
   let stop: Stop | null = null;
   const closed = await takeCommands(settings, messages, {
     input: makeAbortable(withNetworkLineEnds(stdin, stdin.isTerminal), signal),
@@ -37,12 +45,19 @@ export async function readBatch(stdin: Stdin, messages: Messages, settings: Rece
     `the batch ended at message ${delivered + 1}: the ${delivered} before it were delivered, nothing after it was read`,
   ]);
   await drain({ ...stdin, ...makeAbortable(stdin, signal) });
-  return status || 1;
+  return status || exitStatus(failedWith(failureOf(stop, closed, messages, signal)), codes);
 }
 
 function stopAt({ code, lines }: Said, { line, question }: LastLine): Stop | null {
   if (code < 400) return null;
   return question === 'content' ? { at: 'verdict' } : { at: 'command', detail: `${line}: ${lines.join(' / ')}` };
+}
+
+/** Why the batch was not read to its end, where no message failed. */
+function failureOf(stop: Stop | null, { ended }: LoopEnd, { refused }: Messages, { aborted }: EndSignal): Failure {
+  const isInput = aborted || (stop === null && ended !== null);
+  if (isInput) return { kind: 'content', at: 'closed', condemns: 'message', reason: 'input', detail: '' };
+  return refused ?? { kind: 'message', detail: '' };
 }
 
 /** The sentence that standard error still lacks; null if it has all. */

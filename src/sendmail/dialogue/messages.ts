@@ -20,8 +20,9 @@ import { makeReply } from '../../smtp/server/answers.ts';
 import type { OwnerQuestion } from '../../smtp/server/machine.ts';
 import type { Parameter } from '../../smtp/server/parse.ts';
 import { latin1 } from '../../smtp/text.ts';
-import { chooseReversePath, domainsOf } from '../../submit/envelope.ts';
+import { chooseReversePath, domainsOf, failRouting } from '../../submit/envelope.ts';
 import { type Interrupts, unlessAborted } from '../../submit/interrupts.ts';
+import type { Failure } from '../../submit/outcome.ts';
 import { type RoutingDialogue, routingDialogue } from '../../submit/routing-dialogue.ts';
 import { systemSecurity } from '../../submit/security.ts';
 import { submitMessage } from '../../submit/story.ts';
@@ -44,6 +45,8 @@ export interface Messages {
   /** Resolves when every message that has ended is in the log. */
   waitUntilLogged(): Promise<void>;
   readonly tally: Tally;
+  /** Why the last command that was refused was refused; null if none was. */
+  readonly refused: Failure | null;
 }
 
 export interface Tally {
@@ -87,6 +90,7 @@ export function makeMessages(config: Config, by: Submitter, reports: Reports, in
   const nextSubmitter = numberSubmitters(by);
   let state: OwnerState = IDLE;
   let tally: Tally = { delivered: 0, status: 0 };
+  let refused: Failure | null = null;
   /** Resolves when every message that has ended is in the log. */
   let logged: Promise<void> = Promise.resolve();
 
@@ -104,7 +108,8 @@ export function makeMessages(config: Config, by: Submitter, reports: Reports, in
     const sender = chooseReversePath(config, domains, by.login, reversePath);
     const submitter = nextSubmitter();
     if (!sender.ok) {
-      const unsent = failUnsent({ kind: 'message', detail: sender.detail });
+      refused = { kind: 'config', details: [sender.detail] };
+      const unsent = failUnsent(refused);
       doAfterwards(() => reports.open().log(unsent, submitter));
       return makeReply(550, '5.1.7', sender.detail);
     }
@@ -118,6 +123,7 @@ export function makeMessages(config: Config, by: Submitter, reports: Reports, in
     const problems = await unlessAborted(routing.add(path), signal);
     if (problems === null) return makeReply(451, '4.3.2', String(signal.reason));
     if (problems.length > 0) {
+      refused = failRouting(config, problems);
       message.refusals.push(...printProblems(problems));
       return refuseRecipient(problems);
     }
@@ -206,6 +212,9 @@ export function makeMessages(config: Config, by: Submitter, reports: Reports, in
     waitUntilLogged: () => logged,
     get tally() {
       return tally;
+    },
+    get refused() {
+      return refused;
     },
   };
 }

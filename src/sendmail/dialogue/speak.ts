@@ -25,7 +25,8 @@ export async function speakSmtp(config: Config, by: Submitter, reports: Reports,
   if (!reports.isVerbose && isPipe(2)) limitErrors(MOST_ERRORS);
   const interrupts = listenForSignals(stdin.isTerminal);
   const messages = makeMessages(config, by, reports, interrupts);
-  const status = await (kind === 'batch' ? readBatch : speakWithReplies)(stdin, messages, settingsFor(config, by), interrupts.signal);
+  const speak = kind === 'batch' ? readBatch : speakWithReplies;
+  const status = await speak(stdin, messages, settingsFor(config, by), interrupts.signal, config.exitCodes);
   stdin.close();
   return status;
 }

@@ -1,4 +1,5 @@
-/** The words for what a resolver says. */
+/** The words for what a resolver says, and the failure that it makes. */
+import type { Unfound } from './target.ts';
 
 /** Puts a resolver's code into words. */
 export function explainCode(code: string | undefined): string {
@@ -18,3 +19,10 @@ export function explainCode(code: string | undefined): string {
   };
   return words[code ?? ''] ?? code ?? 'unknown error';
 }
+
+/** A look-up has failed, because a resolver says so: perhaps a program's own, with any code. The codes of a half answer are ours. */
+export const unfound = (detail: string, code: string | undefined): Unfound => ({
+  ok: false,
+  detail,
+  systemCode: typeof code === 'string' ? code.replace(/^ENOIPV.$/, 'ENODATA') : undefined,
+});

@@ -9,7 +9,7 @@ import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import { type EndSignal, makeEnding, whenAborted } from '../abort.ts';
 import { alarm } from '../clock.ts';
 import type { LoadSystem, NameQuestion, Names } from './question.ts';
-import type { Endpoint, Target } from './target.ts';
+import type { Endpoint, Found, Target, Unfound } from './target.ts';
 
 /** Names as this system looks them up. `names.ts` is loaded when there is one; `system` is by default its own. */
 export function systemNamesBy(system?: LoadSystem): Names {
@@ -34,12 +34,12 @@ async function inTime<T>(
   milliseconds: number,
   what: string,
   signal: EndSignal | undefined,
-  work: (left: EndSignal) => Promise<Parsed<T>>,
-): Promise<Parsed<T>> {
+  work: (left: EndSignal) => Promise<Found<T>>,
+): Promise<Found<T>> {
   const left = makeEnding();
   let leave!: () => void;
   let stop!: () => void;
-  const late = new Promise<Parsed<T>>((resolve) => {
+  const late = new Promise<Found<T>>((resolve) => {
     leave = () => {
       left.abort();
       resolve(unparsed(`${what} was given up`));
@@ -68,7 +68,7 @@ export async function targetsOf(
   within: number,
   names = systemNames,
   signal?: EndSignal,
-): Promise<Parsed<readonly Target[]>> {
+): Promise<Found<readonly Target[]>> {
   const { link } = host;
   const targets = await findTargets(host, within, names, signal);
   return targets.ok && link !== undefined ? parsed(targets.value.map((target) => ({ ...target, link }))) : targets;
@@ -79,7 +79,7 @@ async function findTargets(
   within: number,
   names: Names,
   signal: EndSignal | undefined,
-): Promise<Parsed<readonly Target[]>> {
+): Promise<Found<readonly Target[]>> {
   if (host.scheme === 'unix') return parsed([{ name: host.host, port: 0, unix: true, fromDns: false }]);
   if (host.expand === 'none')
     return parsed([{ name: host.host, port: host.port, unix: false, fromDns: false, ...(host.isAbsolute ? { isAbsolute: true } : {}) }]);
@@ -102,7 +102,7 @@ export async function endpointsOf(
   within: number,
   names = systemNames,
   signal?: EndSignal,
-): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
+): Promise<Found<readonly [Endpoint, ...Endpoint[]]>> {
   const { name, port, link = DIRECT } = target;
   if (target.unix || link.proxy !== null) return parsed(byName(target));
   if (isIPv4(name)) return keepAllowed(link, name, [{ address: name, family: 4, port }]);
@@ -130,7 +130,7 @@ async function lookUp(
   names: Names,
   link: Link,
   question: NameQuestion,
-): Promise<Parsed<readonly [Endpoint, ...Endpoint[]]>> {
+): Promise<Found<readonly [Endpoint, ...Endpoint[]]>> {
   try {
     const found = name === '' ? [] : await names.addresses(name, question);
     const [first, ...rest] = alternate(found.map(({ address, family }): Endpoint => ({ address, family: family === 6 ? 6 : 4, port })));
@@ -141,9 +141,9 @@ async function lookUp(
   }
 }
 
-async function explainNone(name: string, code: string | undefined): Promise<Parsed<never>> {
-  const { explainCode } = await import('./codes.ts');
-  return unparsed(`no address of ${name}: ${explainCode(code)}`);
+async function explainNone(name: string, code: string | undefined): Promise<Unfound> {
+  const { explainCode, unfound } = await import('./codes.ts');
+  return unfound(`no address of ${name}: ${explainCode(code)}`, code);
 }
 
 /** Puts the first family first, then alternates. RFC 8305 §4 */

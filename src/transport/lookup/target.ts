@@ -23,3 +23,12 @@ export interface Endpoint {
   readonly family: 4 | 6 | 'unix' | 'name';
   readonly port: number;
 }
+
+/** A look-up that found nothing, and the code of node:dns, where that is why. */
+export interface Unfound {
+  readonly ok: false;
+  readonly detail: string;
+  readonly systemCode?: string | undefined;
+}
+
+export type Found<T> = { readonly ok: true; readonly value: T } | Unfound;

@@ -119,10 +119,10 @@ export function systemTrust(
   return parsed({ name: "the runtime's CA store", ca, key: 'runtime', isGiven: false });
 }
 
-/** Node has warned of a file that is not there. */
+/** Node has warned of a file that is not there. The one that SSL_CERT_FILE names adds nothing. */
 function addExtra(trust: Trust & { readonly ca: string }, { NODE_EXTRA_CA_CERTS: path = '' }: NodeJS.ProcessEnv): Parsed<Trust> {
   const read = path === '' ? null : readBundle(path);
-  if (read === null) return parsed(trust);
+  if (read === null || (read.ok && read.value.key === trust.key)) return parsed(trust);
   if (!read.ok) return unparsed(`the file of NODE_EXTRA_CA_CERTS, ${path}, ${read.detail}`);
   return parsed({
     ...trust,
