@@ -54,9 +54,11 @@ test('S10: the package holds commands, library, manual pages and nothing that wa
       'LICENSE',
       'README.md',
       ...readdirSync(`${ROOT}/docs`)
-        // Who makes packages and images, or comes from elsewhere, has the repository, and troubleshooting.md is as large as a manual.
+        // Who makes packages and images, watches hosts, or comes from elsewhere, has the repository, and troubleshooting.md is as large as a manual.
         .filter(
-          (name) => name.endsWith('.md') && !['troubleshooting.md', 'packages.md', 'containers.md', 'moving.md', 'exim.md'].includes(name),
+          (name) =>
+            name.endsWith('.md') &&
+            !['troubleshooting.md', 'packages.md', 'containers.md', 'monitoring.md', 'moving.md', 'exim.md'].includes(name),
         )
         .map((name) => `docs/${name}`),
       ...[...apart, 'compile.cjs', 'main.cjs', 'nospool.mjs', 'sendmail.cjs', 'sendmail-bun.mjs', 'THIRD-PARTY.txt'].map(
@@ -78,7 +80,10 @@ test('the package holds what README.md sends people to', () => {
   assert.ok(named.length >= 5);
   // These are for people who have the repository.
   for (const file of named.filter(
-    (each) => !/^(ARCHITECTURE|CONTRIBUTING|CHANGELOG|SECURITY|docs\/(?:troubleshooting|packages|containers|moving|exim))\.md$/.test(each),
+    (each) =>
+      !/^(ARCHITECTURE|CONTRIBUTING|CHANGELOG|SECURITY|docs\/(?:troubleshooting|packages|containers|monitoring|moving|exim))\.md$/.test(
+        each,
+      ),
   ))
     assert.ok(files.includes(file.startsWith('man/') ? `dist/${file}.gz` : file), file);
   for (const file of manifest.man)

@@ -11,7 +11,7 @@ import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
-import type { EndSignal } from '../transport/abort.ts';
+import { type EndSignal, reasonOf } from '../transport/abort.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Names } from '../transport/lookup/question.ts';
@@ -148,7 +148,12 @@ export async function openSession(
     return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
-  return { failed, session: new HostSession(wire, host, target, endpoint, prepared.value, options) };
+  try {
+    return { failed, session: new HostSession(wire, host, target, endpoint, prepared.value, options) };
+  } catch (thrown) {
+    // A stream of the caller's may throw when it is looked at.
+    return giveUp(unconnected({ reason: 'other', detail: `bug: ${reasonOf(thrown)}` }));
+  }
 }
 
 /**
