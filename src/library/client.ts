@@ -187,6 +187,7 @@ export class SessionClient implements Client {
 
   async ready(signal?: AbortSignal): Promise<Failure | null> {
     if (signal !== undefined && !isSignal(signal)) return failHere('usage', 'signal is an AbortSignal');
+    if (this.#leaving !== null) return this.#whyUnusable();
     const failure = await unlessAborted(this.#session.opened(), signal);
     if (signal?.aborted) {
       if (this.#session.connection.channel === null) this.#session.connection.destroy(abortReason(signal));

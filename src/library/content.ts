@@ -62,7 +62,10 @@ function takeContent(content: Content): Parsed<TakenContent> {
     const known = knownOctets(content);
     if (known !== null) return known.ok ? parsed({ known: new KeptOctets(known.value) }) : known;
     const found = readerOf(content);
-    return found.ok ? parsed(takeReader(found.value)) : found;
+    if (found.ok) return parsed(takeReader(found.value));
+    // Nobody else hears that it fails.
+    if (tagOf(content) === '[object Promise]') ignoreFailure(() => content);
+    return found;
   } catch (error) {
     return unparsed(`the content cannot be looked at: ${reasonOf(error)}`);
   }
@@ -413,6 +416,8 @@ function fromIterable(iterable: AsyncIterable<unknown> | Iterable<unknown>, dest
         if (!done) return value;
       } catch (error) {
         isOver = true;
+        // It may be a promise, which fails unheard.
+        ignoreFailure(() => iterator);
         throw error;
       }
       isOver = true;

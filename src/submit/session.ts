@@ -11,12 +11,14 @@ import type { Transaction } from '../smtp/client/print.ts';
 import type { Plan } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { isIPv6 } from '../smtp/path.ts';
-import type { EndSignal } from '../transport/abort.ts';
+import { type EndSignal, reasonOf } from '../transport/abort.ts';
 import { type Connected, connectFirst } from '../transport/connect.ts';
 import { Connection, type ConnectionOptions, type ContentOpener, type MessageOptions, type SessionTimeouts } from '../transport/driver.ts';
 import type { Names } from '../transport/lookup/question.ts';
 import type { Endpoint, Target } from '../transport/lookup/target.ts';
 import { guardObserver, type Observer, type Trace } from '../transport/observer.ts';
+import { isError } from '../transport/realm.ts';
+import { explainConnectError } from '../transport/socket-error.ts';
 import type { Connect, Reached, Unreached, Wire } from '../transport/wire.ts';
 import type { Known } from './advice.ts';
 import { helloName } from './domain.ts';
@@ -116,14 +118,16 @@ export async function openSession(
   const through = dial ? null : proxyTo(host, target);
   const wantsTls = endpoints.some((endpoint) => tlsOf(host, isOwn(host, endpoint, dial)) !== 'off');
   const connect = through === null && (!wantsTls || isPlainTls(host, target)) ? options.connect : undefined;
-  const preparing = prepare(host, target, wantsTls, through, dial === undefined && connect !== undefined, options);
+  // A part that is loaded now may be out of reach: this process may have no descriptor left.
+  const preparing = prepare(host, target, wantsTls, through, dial === undefined && connect !== undefined, options).catch(unexpected);
   trace?.('!', `connecting to ${printTarget(target, endpoints)}${through ? ` through ${printProxy(through.proxy)}` : ''}`);
   if (endpoints[0] && (dial || through)) observer.dialing?.(endpoints[0]);
   const connected: DialedOrConnected = await (dial
     ? dialFirst(dial, host, endpoints, options)
     : through
       ? connectToProxy(through, endpoints, options)
-      : connectFirst(endpoints, { ...connectOptions(host.link ?? DIRECT, options), connect }));
+      : connectFirst(endpoints, { ...connectOptions(host.link ?? DIRECT, options), connect })
+  ).catch((thrown: unknown) => toConnected(unexpected(thrown), endpoints[0] as Endpoint, signal));
   const failed: Opening['failed'][number][] = [];
   for (const { endpoint, cause, ...why } of connected.failed) {
     trace?.('!', `${endpoint.address}: ${why.detail}`);
@@ -144,11 +148,17 @@ export async function openSession(
   // A password command may take its time, and a signal does not wait for it.
   const prepared = await unlessAborted(preparing, signal);
   if (prepared === null) return giveUp();
+  if (!prepared.ok && 'reason' in prepared) return giveUp(unconnected(prepared));
   if (!prepared.ok)
     return giveUp({ kind: 'unsupported', at: 'ready', condemns: 'host', lacks: 'configuration', detail: prepared.detail, isOurs: true });
   const tunnel = through ? await connectThrough(wire, host, endpoint, through, prepared.value, options) : null;
   if (tunnel?.ok === false) return giveUp(unconnected(tunnel));
-  return { failed, session: new HostSession(wire, host, target, endpoint, prepared.value, options) };
+  try {
+    return { failed, session: new HostSession(wire, host, target, endpoint, prepared.value, options) };
+  } catch (thrown) {
+    // A stream of the caller's may throw when it is looked at.
+    return giveUp(unconnected(unexpected(thrown)));
+  }
 }
 
 /**
@@ -160,6 +170,11 @@ export function isPlainTls({ tls }: Pick<Smarthost, 'tls'>, { name, unix, fromDn
   if (!tls.verify || tls.fingerprint.length > 0) return true;
   return /^(?:(?!xn--)[a-z0-9-]+\.)*(?!xn--)[a-z][a-z0-9-]*$/i.test(tls.serverName || name) && (tls.serverName !== '' || !fromDns);
 }
+
+const unexpected = (thrown: unknown): { readonly ok: false } & Unreached => ({
+  ok: false,
+  ...explainConnectError(isError(thrown) ? thrown : new Error(reasonOf(thrown))),
+});
 
 const unconnected = ({ detail, reason, systemCode }: Unreached): SessionFailure => ({
   kind: 'connect',

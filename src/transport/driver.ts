@@ -10,7 +10,7 @@ import type { Transaction } from '../smtp/client/print.ts';
 import { type Action, type Channel, type Plan, STEPS, verdictsDue } from '../smtp/client/session.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
 import { maskCommand } from '../smtp/sasl/mask.ts';
-import { abortReason, type EndSignal, printThrown, whenAborted } from './abort.ts';
+import { abortReason, type EndSignal, printThrown, reasonOf, whenAborted } from './abort.ts';
 import { alarm } from './clock.ts';
 import { BlockBuffers, type ContentReports, ContentWriter, type Reading } from './content-writer.ts';
 import { Deadline } from './deadline.ts';
@@ -334,15 +334,27 @@ export class Connection {
     try {
       for (let next = arrived ?? this.#next(); next !== null; next = this.#next())
         this.#perform(next.type === 'octets' ? this.#receive(next.text) : this.#dialogue.on(next));
-    } finally {
+    } catch (thrown) {
       this.#isPerforming = false;
+      this.#break(thrown);
     }
+    this.#isPerforming = false;
     const { state } = this.#dialogue;
     // A part of a reply changes nothing: a deadline is for the whole of it.
     if (state !== before) this.#setDeadline();
     if (state.at !== before.at) this.#observer.entered?.(state.at);
     if (this.#leaving !== null) this.#sayFarewell();
   }
+
+  /**
+   * A bug, or a stream of the caller's that throws, ends this session and not the process: nobody could catch it where the runtime calls.
+   * Whether the server may have the message is the machine's to say.
+   */
+  readonly #break = (thrown: unknown): void => {
+    const isCut = this.#isCut;
+    this.#on({ type: 'lost', detail: `bug: ${reasonOf(thrown)}` });
+    this.#wire.destroy(isCut);
+  };
 
   /** What has arrived; else, in a session that is ready, the next message or the farewell. */
   #next(): Arrival | null {
@@ -419,7 +431,7 @@ export class Connection {
           this.#send(action.lines, action.secret);
           break;
         case 'startTls':
-          void this.#secure();
+          this.#secure().catch(this.#break);
           break;
         case 'ready':
           this.#channel = action.channel;

@@ -137,6 +137,11 @@ test('noop gives a Failure where the server refuses, closes, is silent or was ne
 test('after quit and after destroy whatever is asked for is usage, and nothing is said to the server', () =>
   within(10_000, async () => {
     for (const end of [(client: Client) => client.quit(), (client: Client) => client.destroy()]) {
+      // Also where the session was not open yet.
+      const unopened = await world();
+      await end(unopened.client);
+      for (const failure of [await unopened.client.ready(), await unopened.client.noop()]) assert.equal(failure?.code, 'usage');
+      await unopened.host.stop();
       const { host, client } = await world();
       assert.equal(await client.ready(), null);
       await end(client);

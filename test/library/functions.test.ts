@@ -3,11 +3,13 @@
  * is whose cause. None of them ends the process, and none brings a command or an address of its own to a server. Loopback: policy is no question here.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import { type Auth, type Client, connect, type Failed, Pool, type Server, submit } from '../../src/library/index.ts';
 import { startHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
-import { DOORS, ENVELOPE, watch } from './doors.ts';
+import { DOORS, ENVELOPE, turns, watch } from './doors.ts';
 
 const test = suite('functions');
 const looking = watch();
@@ -208,6 +210,63 @@ test('the reason with which a session ends, opening or under way, is the cause o
       second.destroy();
       await host.stop();
     }
+  }));
+
+/* ---- streams and contents that throw where nobody looks ---- */
+
+const throwing = (socket: Socket, name: string, from = 0): Socket => {
+  let reads = 0;
+  const own = (socket as unknown as Record<string, unknown>)[name];
+  return Object.defineProperty(socket, name, { get: () => (reads++ < from ? own : fail()) });
+};
+
+/** What throws when it is looked at, from which time on, and how the server is spoken to. */
+const LOOKS = [
+  ['localAddress', 0, 'smtp'],
+  ['bytesRead', 0, 'smtp'],
+  ['off', 0, 'submissions'],
+] as const;
+
+for (const [name, from, scheme] of LOOKS)
+  test(`a stream whose ${name} throws over ${scheme} fails the message, by each door, and stays no longer`, () =>
+    within(20_000, async () => {
+      const host = await startHost();
+      for (const door of Object.values(DOORS)) {
+        const sockets: Socket[] = [];
+        const socket = async (): Promise<Socket> => {
+          const made = createConnection({ port: host.port, host: '127.0.0.1' });
+          sockets.push(made);
+          await once(made, 'connect');
+          return throwing(made, name, from);
+        };
+        const tls = scheme === 'smtp' ? { mode: 'off' as const } : { verify: false };
+        const outcome = await door({ url: `${scheme}://127.0.0.1:${host.port}`, tls, socket }, () => MESSAGE, {
+          timeouts: { handshake: 500 },
+        });
+        assert.ok(outcome.kind === 'failed');
+        assert.match(outcome.failure.message, /boom/);
+        assert.ok(sockets.every(({ destroyed }) => destroyed));
+      }
+      assert.equal(host.held.length, 0);
+      await host.stop();
+    }));
+
+test('a promise in place of a content, or of its iterator, is heard when it fails', () =>
+  within(10_000, async () => {
+    const host = await startHost();
+    const url = `smtp://127.0.0.1:${host.port}`;
+    const late = () => new Promise<never>((_, reject) => setImmediate(reject, boom));
+    for (const [code, content] of [
+      ['usage', late],
+      ['input', () => ({ [Symbol.asyncIterator]: late })],
+      ['input', () => ({ open: () => ({ [Symbol.asyncIterator]: late }) })],
+    ] as const)
+      for (const door of Object.values(DOORS)) {
+        const outcome = await door(url, content as () => never);
+        assert.equal(outcome.kind === 'failed' && outcome.failure.code, code);
+        await turns();
+      }
+    await host.stop();
   }));
 
 test.run();

@@ -76,6 +76,10 @@ function refusedBy(options: object): string {
   return 'taken';
 }
 
+const fail = (): never => {
+  throw new Error('boom');
+};
+
 /** Says it after a while. */
 const later =
   (reply: string, milliseconds = 60) =>
@@ -1074,6 +1078,47 @@ transport('a callback that throws ends nothing, and is told', () =>
     assert.equal(host.held.length, 1);
   }),
 );
+
+transport('functions of the program that are asynchronous fail the message, or are told, and end nothing', async () => {
+  const boom = async (): Promise<never> => {
+    throw new Error('boom');
+  };
+  await served({}, { getSocket: boom }, async ({ send }) => {
+    const error = await failure(send());
+    assert.deepEqual([error.code, (error.cause as Error).message], ['ESOCKET', 'boom']);
+  });
+  const auth = { type: 'OAuth2', user: 'tim', provisionCallback: boom };
+  await served({ offers: TOKENS }, { auth }, async ({ send }) => {
+    const error = await failure(send());
+    assert.deepEqual([error.code, (error.cause as Error).message], ['EAUTH', 'boom']);
+  });
+  const logger = Object.fromEntries(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'level'].map((level) => [level, boom]));
+  // nodemailer does not look at what its own calls of a logger give.
+  const host = await startHost({ offers: OFFERS });
+  for (const levels of [logger, { ...logger, info: fail, error: fail }]) {
+    const own = new NospoolTransport({ host: '127.0.0.1', port: host.port, logger: levels as never, debug: true });
+    const { emitWarning } = process;
+    const warnings: string[] = [];
+    process.emitWarning = ((warning: string) => warnings.push(warning)) as never;
+    const message = {
+      getEnvelope: () => ({ from: 'me@example.org', to: ['you@example.net'] }),
+      messageId: () => '<1@example.org>',
+      createReadStream: () => Readable.from(['Subject: hi\r\n\r\nhello\r\n']),
+    };
+    for (const end of [boom, fail])
+      await new Promise<void>((resolve) =>
+        own.send({ data: {}, message } as never, () => {
+          setImmediate(resolve);
+          return end();
+        }),
+      );
+    await new Promise((resolve) => setImmediate(resolve));
+    process.emitWarning = emitWarning;
+    assert.deepEqual([...new Set(warnings)].sort(), ['an observer failed: boom', 'the callback of sendMail failed: boom']);
+  }
+  assert.equal(host.held.length, 4);
+  await host.stop();
+});
 
 transport('a rate holds back what is over it', () =>
   served({}, { pool: true, rateLimit: 2, rateDelta: 3_600_000 }, async ({ send, transport: own }, host) => {

@@ -116,7 +116,7 @@ load('the code that every run loads holds no package but the TOML parser, and ha
   for (const trace of ['yargs', 'iconv-lite', 'createSecureContext(']) assert.ok(!textOf('main').includes(trace), `${trace} is in main`);
   // Each limit is in octets. Raise one only together with what it buys.
   const limits: Readonly<Record<string, number>> = {
-    main: 222 * 1024,
+    main: 223 * 1024,
     'transport-tls-tls': 24 * 1024,
   };
   for (const [name, limit] of Object.entries(limits)) {

@@ -361,4 +361,33 @@ test('a signal before or during the opening ends it, without a failure of the ho
     assert.equal(!dialed.ok && dialed.detail, 'ended before');
   }));
 
+test('what a session needs and cannot be loaded is a failure, also where no connection came about, and ends nothing', () =>
+  within(10_000, async () => {
+    const server = await startHost();
+    const handshake = () => Promise.reject(Object.assign(new Error('open'), { code: 'EMFILE', errno: -24 }));
+    const options = { security: { ...optionsFor().security, handshake } };
+    const made: Duplex[] = [];
+    const ways: readonly Dial[] = [
+      throwing(error('no way')),
+      () => {
+        made.push(createConnection({ port: server.port, host: '127.0.0.1' }));
+        return made[0] as Duplex;
+      },
+    ];
+    const details: unknown[] = [];
+    for (const way of ways) {
+      const { failed, session } = await open(way, { tls: tlsRequired() }, options);
+      assert.equal(session, null);
+      details.push(...failed.map(({ failure }) => failure.kind === 'connect' && [failure.detail, failure.systemCode]));
+      await turns(3);
+    }
+    assert.deepEqual(details, [
+      ['no way', undefined],
+      ['this process may open no more files (ulimit -n)', 'EMFILE'],
+    ]);
+    assert.ok(made[0]?.destroyed);
+    assert.deepEqual(unhandled, []);
+    await server.stop();
+  }));
+
 test.run();

@@ -659,4 +659,38 @@ test('the trace has the conversation line by line, and the end of one that was c
     await second.server.stop();
   }));
 
+/* ---- what throws ---- */
+
+const boom = (): never => {
+  throw new Error('boom');
+};
+/** A wire that cannot write what is written then. */
+const unwritable = (wire: Wire, octets: string): Wire => {
+  const { write } = wire;
+  wire.write = (given, done) =>
+    Buffer.from(given as string, 'latin1').toString('latin1') === octets ? boom() : write.call(wire, given, done);
+  return wire;
+};
+
+const THROWN: readonly (readonly [string, SmarthostOptions, Partial<Plan>, Partial<ConnectionOptions>, string, string])[] = [
+  ['the encoder', {}, {}, { encoder: boom }, '', '= lost at content, condemns address'],
+  ['the choice of a mechanism', { offers: ['AUTH PLAIN'] }, { authenticate: boom }, {}, '', '= lost at hello, condemns address'],
+  ['the handshake', { offers: ['STARTTLS'] }, { tls: 'required' }, { secure: boom }, '', '= lost at handshake, condemns address'],
+  ['the write of MAIL', {}, {}, {}, 'MAIL FROM:<tim@here.example>\r\n', '= lost at envelope, condemns address'],
+  ['the write of the commit', {}, {}, {}, '.\r\n', '= uncertain at commit, condemns message'],
+];
+for (const [what, server, plan, options, octets, expected] of THROWN)
+  test(`${what} that throws ends the session and not the process, and leaves the outcome open after the commit`, () =>
+    within(10_000, async () => {
+      const host = await startHost(server);
+      const wire = unwritable(await wireTo(host.port), octets);
+      const connection = connectionOver(wire, plan, options);
+      const [outcome, failure] = await Promise.all([send({ connection }), connection.opened()]);
+      assert.equal(printOutcome(outcome), expected);
+      assert.match(JSON.stringify(outcome), /"bug: boom"/);
+      assert.equal(failure === null, !/hello|handshake/.test(expected));
+      await connection.ended();
+      await host.stop();
+    }));
+
 test.run();

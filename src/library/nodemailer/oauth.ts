@@ -115,7 +115,8 @@ function callProvision(provision: ProvisionCallback, user: string, renew: boolea
       else if (typeof token === 'string' && token !== '') resolve({ token, expires: Number(expires) || 0 });
       else reject(tokenError('the function for tokens gave none'));
     };
-    provision(user, renew, answer);
+    const made: unknown = provision(user, renew, answer);
+    Promise.resolve(made).catch(reject);
   }).finally(() => unlink());
 }
 

@@ -6,6 +6,7 @@ import type { LookupAddress } from 'node:dns';
 import { EventEmitter } from 'node:events';
 import { connect as connectSocket, isIP, type LookupFunction, type Socket } from 'node:net';
 import { abortReason, reasonOf, whenAborted } from '../../transport/abort.ts';
+import { guardCallback } from '../../transport/observer.ts';
 import { isUrl } from '../../transport/realm.ts';
 import { connect } from '../client.ts';
 import type { Content } from '../content.ts';
@@ -416,9 +417,10 @@ export class NospoolTransport extends EventEmitter {
   async #giveSocket(to: Destination, signal: AbortSignal): Promise<Socket> {
     const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
     const { isSecured } = this.#settings;
-    const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) =>
-      this.getSocket?.call(this, asked, (error, given) => (error ? reject(error) : resolve(given))),
-    );
+    const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) => {
+      const made: unknown = this.getSocket?.call(this, asked, (error, given) => (error ? reject(error) : resolve(given)));
+      Promise.resolve(made).catch(reject);
+    });
     const { connection, secured = isSecured } = found || {};
     if (secured !== isSecured) {
       connection?.destroy();
@@ -431,20 +433,25 @@ export class NospoolTransport extends EventEmitter {
 
   /** An error of a callback is the program's, and must not end it from here. */
   #call<Result>(callback: (error: TransportError | null, result?: Result) => void, error: TransportError | null, result?: Result): void {
-    try {
-      if (error === null) callback(null, result);
-      else callback(error);
-    } catch (thrown) {
+    const fail = (thrown: unknown): void => {
       this.#log('error', { tnx: 'callback', err: thrown }, `Callback error: ${reasonOf(thrown)}`);
       process.emitWarning(`the callback of sendMail failed: ${reasonOf(thrown)}`, 'NospoolWarning');
+    };
+    try {
+      const made: unknown = error === null ? callback(null, result) : callback(error);
+      Promise.resolve(made).catch(fail);
+    } catch (thrown) {
+      fail(thrown);
     }
   }
+
+  readonly #write = guardCallback((write: () => unknown) => write());
 
   #log(level: keyof LoggerLike, entry: object, message: string): void {
     const { logger } = this.#settings;
     const log = this.#mailer?.logger ?? (typeof logger === 'object' ? logger : undefined);
     // The message holds what servers said, so it is an argument and no format.
-    if (logger) log?.[level]?.({ component: 'nospool', ...entry }, '%s', message);
+    if (logger) this.#write(() => log?.[level]?.({ component: 'nospool', ...entry }, '%s', message));
   }
 }
 
