@@ -18,8 +18,8 @@ const PURE = /^(?:smtp|router|message|config)\//;
 const APART = /^(?:interop|faults|load|surroundings|world|consumers|packaging)\//;
 const IN_WORLD = /^(?:(?:interop|surroundings|world|packaging)\/|faults\/torture)/;
 
-/** Rooms whose tests say what coverage.mjs asks; in the others it would only take time. */
-const COVERING = /^(?:smtp|router|message|config|transport|submit|library)\//;
+/** Rooms whose tests say what coverage.mjs asks; in the others, and where a test goes the same ways a million times, it would only take time. */
+const COVERING = /^(?!smtp\/exploration|library\/soak)(?:smtp|router|message|config|transport|submit|library)\//;
 
 const bun = process.env.TEST_RUNTIME;
 const jobs = Number(process.env.TEST_JOBS) || availableParallelism();
@@ -38,7 +38,7 @@ for (const file of files) {
 }
 // Long files first, so that no core waits for one that began last; length is near enough to duration, but for those whose work is not in their text.
 const sizeOf = (names) => names.reduce((sum, name) => sum + statSync(path.join(root, 'test', name)).size, 0);
-const weightOf = ([unit, names]) => (/exploration|mutation|install|load/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names));
+const weightOf = ([unit, names]) => (/exploration|mutation|install|load|command/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names));
 const waiting = [...units].sort((a, b) => weightOf(b) - weightOf(a) || 0);
 
 const enter = `set -e

@@ -51,14 +51,14 @@ export interface Seen {
 let number = 0;
 
 /**
- * Modes of every way, with [auth] and without: of each way every second pair, and the others of the next way. CELLS=full has all of
+ * Modes of every way, with [auth] and without: of each way every third pair, and others of the next way. CELLS=full has all of
  * them.
  */
 export function cellsOf(ways: readonly Way[]): readonly Cell[] {
   return ways.flatMap((way, at) =>
     way.modes
       .flatMap((mode) => (way.hasAuth === undefined ? [false, true] : [way.hasAuth]).map((hasAuth) => ({ mode, hasAuth })))
-      .filter((_, i, { length }) => process.env.CELLS === 'full' || length === 1 || (at + i + (i >> 1)) % 2 === 0)
+      .filter((_, i, { length }) => process.env.CELLS === 'full' || length === 1 || (at + i + (i >> 1)) % 3 === 1)
       .map(({ mode, hasAuth }): Cell => {
         number += 1;
         const { where = null, isSubmissions = false, server } = way;
