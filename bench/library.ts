@@ -47,26 +47,26 @@ export const library: Bench = {
   async run({ runs, short, progress }) {
     if (!existsSync(path.join(DIST, 'lib/index.mjs'))) throw new Error('build first: npm run build');
     const tables: Table[] = [];
-    for (const [connections, count, chunking] of [
-      [1, 10_000, false],
-      [1, 10_000, true],
-      [20, 29_000, false],
-      [20, 29_000, true],
-      [1, LONG, false],
+    for (const [connections, count, only] of [
+      [1, 10_000, null],
+      [1, 10_000, CHUNKING],
+      [20, 29_000, null],
+      [20, 29_000, CHUNKING],
+      [1, LONG, STEADY],
     ] as const) {
+      const chunking = only === CHUNKING;
       const smartHost = await startReceiver({ pipelining: true, chunking });
       if (smartHost === null) break;
       const messages = short ? 100 : count;
-      const isLong = count === LONG;
-      const chosen = NAMES.filter(([name]) => (chunking ? CHUNKING : isLong ? STEADY : null)?.has(name) ?? true);
+      const chosen = NAMES.filter(([name]) => only?.has(name) ?? true);
       const cases = [
         ...chosen.map(([name, child]) => sendCase(name, child, smartHost, connections, messages)),
-        ...(chunking || isLong ? [] : postfixCase(smartHost, connections, messages)),
+        ...(only === null ? postfixCase(smartHost, connections, messages) : []),
       ];
       const rows = await runRounds(cases, runs, progress, false);
       smartHost.stop();
       tables.push({
-        title: `${connections === 1 ? 'One session' : `${connections} sessions`}${isLong ? `, ${messages} messages` : ''}${chunking ? ', the server offers CHUNKING too' : ''}`,
+        title: `${connections === 1 ? 'One session' : `${connections} sessions`}${only === STEADY ? `, ${messages} messages` : ''}${chunking ? ', the server offers CHUNKING too' : ''}`,
         note: `Receiver: ${smartHost.name}. ${messages} messages of 2 KiB, each run in a process of its own.`,
         base: FLOOR,
         columns: [PER_SECOND, { key: 'rss', title: 'RSS, MiB', digits: 1 }],

@@ -38,7 +38,8 @@ for (const file of files) {
 }
 // Long files first, so that no core waits for one that began last; length is near enough to duration, but for those whose work is not in their text.
 const sizeOf = (names) => names.reduce((sum, name) => sum + statSync(path.join(root, 'test', name)).size, 0);
-const weightOf = ([unit, names]) => (/exploration|mutation|install|load|command/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names));
+const weightOf = ([unit, names]) =>
+  /exploration|mutation|install|load[.]test|command/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names);
 const waiting = [...units].sort((a, b) => weightOf(b) - weightOf(a) || 0);
 
 const enter = `set -e

@@ -171,25 +171,26 @@ function openPath(path: string): number {
 /** So often a pipe that takes nothing is tried again, every five milliseconds: its reader may be slow, or gone. */
 export const TRIES = 1000;
 
-let errors = 0;
+let errors: number | undefined;
 
 /**
- * The descriptor for standard error. A pipe that nobody reads would hold a write for ever, so a pipe is opened once more, in non-blocking
+ * The descriptor for standard error, the same one each time. A pipe that nobody reads would hold a write for ever, so a pipe is opened once more, in non-blocking
  * mode: setting that mode would set it for the caller, too.
  */
 function openErrors(): number {
+  if (errors !== undefined) return errors;
+  errors = 2;
   try {
-    if (fstatSync(2).isFIFO()) return openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK);
+    if (fstatSync(2).isFIFO()) errors = openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_NONBLOCK);
   } catch {
     // It is another user's, or there is no /proc.
   }
-  return 2;
+  return errors;
 }
 
 /** Writes a text whole, before it returns. Throws the system's error. */
 export function writeWhole(given: number, text: string, tries: number): void {
-  if (given === 2) errors ||= openErrors();
-  const fd = given === 2 ? errors : given;
+  const fd = given === 2 ? openErrors() : given;
   const octets = Buffer.from(text);
   for (let at = 0, left = tries; at < octets.length; ) {
     try {

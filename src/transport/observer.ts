@@ -68,7 +68,8 @@ function once(tell: (thrown: unknown) => void): (thrown: unknown) => void {
   };
 }
 
-const guard =
+/** The same function, but for what it throws, or what its promise fails with: `tell` hears that. */
+export const guard =
   <Facts extends unknown[]>(callback: (...facts: Facts) => unknown, tell: (thrown: unknown) => void, observer?: Observer) =>
   (...facts: Facts): void => {
     try {

@@ -18,7 +18,7 @@ const SAMPLED = ['smtp', 'router', 'message'];
 /** The share of a small sample that must be killed, so that chance alone does not fail it. */
 const ENOUGH = 0.75;
 
-test('the tests of these rooms kill most of its mutants', () =>
+test('the tests of these rooms kill most of their mutants', () =>
   within(480_000, async () => {
     const { MUTANTS = '3', MUTATION_SEED = '1' } = process.env;
     const tool = fileURLToPath(new URL('../mutation/run.mjs', import.meta.url));

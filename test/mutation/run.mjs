@@ -338,7 +338,7 @@ export async function judgeMutants(room, mutants, { budget, jobs, isBlind, ...op
       const { verdict, file, test } = found;
       const key = `${file} ${test}`;
       if (verdict === 'alive' && !ROOMS[room].isPure) {
-        // Nor does it see that where others come by, too.
+        // Nor does the survey see such a process where other tests come by: one of the file of its name may start it.
         const [own] = blindPlanFor(mutant);
         if (own.weight === 0) return lane.judge(mutant, [own]);
       }

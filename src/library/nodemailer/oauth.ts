@@ -4,6 +4,7 @@
  */
 import { sign } from 'node:crypto';
 import { whenAborted } from '../../transport/abort.ts';
+import { guard } from '../../transport/observer.ts';
 import { unlessLate } from '../patience.ts';
 import type { AuthSettings, ProvisionCallback } from './options.ts';
 
@@ -115,8 +116,7 @@ function callProvision(provision: ProvisionCallback, user: string, renew: boolea
       else if (typeof token === 'string' && token !== '') resolve({ token, expires: Number(expires) || 0 });
       else reject(tokenError('the function for tokens gave none'));
     };
-    const made: unknown = provision(user, renew, answer);
-    Promise.resolve(made).catch(reject);
+    guard(provision, reject)(user, renew, answer);
   }).finally(() => unlink());
 }
 

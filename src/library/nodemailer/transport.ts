@@ -6,7 +6,7 @@ import type { LookupAddress } from 'node:dns';
 import { EventEmitter } from 'node:events';
 import { connect as connectSocket, isIP, type LookupFunction, type Socket } from 'node:net';
 import { abortReason, reasonOf, whenAborted } from '../../transport/abort.ts';
-import { guardCallback } from '../../transport/observer.ts';
+import { guard, guardCallback } from '../../transport/observer.ts';
 import { isUrl } from '../../transport/realm.ts';
 import { connect } from '../client.ts';
 import type { Content } from '../content.ts';
@@ -417,10 +417,9 @@ export class NospoolTransport extends EventEmitter {
   async #giveSocket(to: Destination, signal: AbortSignal): Promise<Socket> {
     const asked = { ...this.#options, ...to, connectStartedAt: Date.now() };
     const { isSecured } = this.#settings;
-    const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) => {
-      const made: unknown = this.getSocket?.call(this, asked, (error, given) => (error ? reject(error) : resolve(given)));
-      Promise.resolve(made).catch(reject);
-    });
+    const found = await new Promise<GivenSocket | false | undefined>((resolve, reject) =>
+      guard(() => this.getSocket?.call(this, asked, (error, given) => (error ? reject(error) : resolve(given))), reject)(),
+    );
     const { connection, secured = isSecured } = found || {};
     if (secured !== isSecured) {
       connection?.destroy();
@@ -437,12 +436,7 @@ export class NospoolTransport extends EventEmitter {
       this.#log('error', { tnx: 'callback', err: thrown }, `Callback error: ${reasonOf(thrown)}`);
       process.emitWarning(`the callback of sendMail failed: ${reasonOf(thrown)}`, 'NospoolWarning');
     };
-    try {
-      const made: unknown = error === null ? callback(null, result) : callback(error);
-      Promise.resolve(made).catch(fail);
-    } catch (thrown) {
-      fail(thrown);
-    }
+    guard(() => (error === null ? callback(null, result) : callback(error)), fail)();
   }
 
   readonly #write = guardCallback((write: () => unknown) => write());
