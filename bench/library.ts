@@ -229,9 +229,9 @@ function claims([one, , twenty, , long]: readonly Table[], [many]: readonly Tabl
     ask('20 sessions, the next message given meanwhile', twenty, QUEUED, APART_QUEUED, 2),
     ask('20 sessions, each message in one write with its end, the next given meanwhile', twenty, BOTH, QUEUED_FLOOR, 2),
     ask('One session, one message after the other', one, 'nospool', APART, 1.1),
-    ask(`One session, ${LONG} messages one after the other`, long, 'nospool', APART, 1.1),
+    ask(`${long?.title}, one after the other`, long, 'nospool', APART, 1.1),
     ask('One session, the next message given meanwhile', one, QUEUED, APART_QUEUED, 1.5),
-    ask(`One session, ${LONG} messages, the next given meanwhile`, long, QUEUED, APART_QUEUED, 1.5),
+    ask(`${long?.title}, the next given meanwhile`, long, QUEUED, APART_QUEUED, 1.5),
     ask('One session, each message in one write with its end, the next given meanwhile', one, BOTH, QUEUED_FLOOR, 1.5),
     {
       text: `${many?.title ?? 'Many sessions at once'}`,
