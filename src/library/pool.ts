@@ -70,6 +70,8 @@ export class Pool implements AsyncDisposable {
   readonly #hopes = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
   readonly #leaving = new Set<SessionClient>();
+  /** Sessions that were opened, and those that are over: as long as neither changes, the server has the same room. */
+  #changes = 0;
   readonly #ceiling = new Ceiling();
   /** When the last messages began, as many as the rate allows. */
   readonly #begun: number[] = [];
@@ -243,6 +245,7 @@ export class Pool implements AsyncDisposable {
 
   async #openLine(): Promise<void> {
     const before = this.#waiting.all();
+    const changes = this.#changes;
     this.#opening += 1;
     const { host, client, failure, attempts } = await among(this.#hopes, this.#openFirst(this.#ending.signal));
     this.#opening -= 1;
@@ -254,6 +257,7 @@ export class Pool implements AsyncDisposable {
       const clock = new Deadline(() => this.#close(line));
       const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, isNew: true, clock };
       this.#lines.add(line);
+      this.#changes += 1;
       this.#ceiling.pass(this.#lines.size);
       void client.ended().then(() => this.#drop(line));
       this.#dispatch();
@@ -261,17 +265,17 @@ export class Pool implements AsyncDisposable {
       return;
     }
     this.#ceiling.find(this.#lines.size + this.#leaving.size);
-    void this.#tellNone(before, { kind: 'failed', failure: failure as Failure, attempts });
+    void this.#tellNone(before, changes, { kind: 'failed', failure: failure as Failure, attempts });
   }
 
-  /** Tells those who waited that no session can be had, unless others serve, are being opened, or make room at the server. */
-  async #tellNone(waited: readonly Task[], outcome: Failed): Promise<void> {
-    const makesRoom = this.#leaving.size > 0;
+  /** Tells those who waited that no session can be had, unless others serve, are being opened, or have made room at the server since. */
+  async #tellNone(waited: readonly Task[], changes: number, outcome: Failed): Promise<void> {
     if (this.#hopes.size > 0) {
       this.#dispatch();
       await Promise.all(this.#hopes);
     }
-    if (this.#lines.size === 0 && !makesRoom) for (const task of waited) if (this.#waiting.remove(task)) task.settle(outcome);
+    const isNone = this.#lines.size === 0 && this.#leaving.size === 0 && this.#changes === changes;
+    if (isNone) for (const task of waited) if (this.#waiting.remove(task)) task.settle(outcome);
     this.#dispatch();
     this.#endIfDrained();
   }
@@ -350,7 +354,10 @@ export class Pool implements AsyncDisposable {
   #drop(line: Line): void {
     if (line.busy > 0) return;
     line.clock.stop();
-    if (this.#lines.delete(line)) this.#dispatch();
+    if (this.#lines.delete(line)) {
+      this.#changes += 1;
+      this.#dispatch();
+    }
     this.#endIfDrained();
   }
 
@@ -368,6 +375,7 @@ export class Pool implements AsyncDisposable {
     this.#leaving.add(client);
     await among(this.#hopes, client.quit());
     this.#leaving.delete(client);
+    this.#changes += 1;
     this.#dispatch();
     this.#endIfDrained();
   }

@@ -783,6 +783,34 @@ test('where the only room is taken by a session of its own that says QUIT, messa
     await host.stop();
   }));
 
+test('a session that is refused late, when those that took the room have served and left, costs no message', () =>
+  within(30_000, async () => {
+    let greetings = 0;
+    let quits = 0;
+    const { host, pool } = await world(
+      { connections: 3, messagesPerConnection: 1 },
+      {
+        greeting: async () => {
+          greetings += 1;
+          const number = greetings;
+          if (number === 3) {
+            await until(() => quits > 0);
+            await pause(50);
+          }
+          return number === 2 || number === 3 ? '421 4.7.0 too many connections' : '220 smart.example';
+        },
+        QUIT: () => {
+          quits += 1;
+          return '221 2.0.0 bye';
+        },
+      },
+    );
+    for (const outcome of await sendMany(pool, 3)) assert.equal(outcome.kind, 'accepted');
+    assert.deepEqual(numbers(host), upTo(3));
+    await pool.drain();
+    await host.stop();
+  }));
+
 test('a program that tries again at once is no storm: after a session that could not be opened the next is a second later', () =>
   within(30_000, async () => {
     const { host, pool } = await world({ connections: 5 }, { greeting: '421 4.3.2 full' });
