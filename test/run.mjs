@@ -1,4 +1,4 @@
-// Runs the tests, as many files at a time as there are cores: `npm test` all but those that need real programs or root
+// Runs the tests, one file more at a time than there are cores, because tests wait, too: `npm test` all but those that need real programs or root
 // (test/interop, test/faults, test/load, test/surroundings, test/world, test/consumers, test/packaging), `npm test PATH…` the files at these paths or those whose path within test/ matches a
 // regular expression. TEST_RUNTIME names a Bun to run them under instead of Node, TEST_JOBS how many at a time.
 // Each file of test/interop, test/surroundings, test/world and test/packaging, and test/faults/torture, runs, where the user is root, in namespaces of its own: a network with the addresses
@@ -22,7 +22,7 @@ const IN_WORLD = /^(?:(?:interop|surroundings|world|packaging)\/|faults\/torture
 const COVERING = /^(?!smtp\/exploration|library\/soak)(?:smtp|router|message|config|transport|submit|library)\//;
 
 const bun = process.env.TEST_RUNTIME;
-const jobs = Number(process.env.TEST_JOBS) || availableParallelism();
+const jobs = Number(process.env.TEST_JOBS) || availableParallelism() + 1;
 const patterns = process.argv.slice(2).map((argument) => new RegExp(argument.replace(/^(\W*)(?:\.\/)?test\//, '$1')));
 const files = readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .map((name) => name.replaceAll(path.sep, '/'))
@@ -36,10 +36,11 @@ for (const file of files) {
   const unit = PURE.test(file) && !/exploration/.test(file) ? `${path.posix.dirname(file)}/` : file;
   units.set(unit, [...(units.get(unit) ?? []), file]);
 }
-// Long files first, so that no core waits for one that began last; length is near enough to duration, but for those whose work is not in their text.
+/** Files whose work is not in their text: they start many programs, or do the same a thousand times. */
+const LONG = /exploration|mutation|install|load[.]test|command|callers|importers|debian-1|consumers|soak|smtp-server|postfix|sasl/;
+// Long files first, so that no core waits for one that began last; for others length is near enough to duration.
 const sizeOf = (names) => names.reduce((sum, name) => sum + statSync(path.join(root, 'test', name)).size, 0);
-const weightOf = ([unit, names]) =>
-  /exploration|mutation|install|load[.]test|command/.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names);
+const weightOf = ([unit, names]) => (LONG.test(unit) ? Number.POSITIVE_INFINITY : sizeOf(names));
 const waiting = [...units].sort((a, b) => weightOf(b) - weightOf(a) || 0);
 
 const enter = `set -e
