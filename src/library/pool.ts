@@ -23,6 +23,8 @@ import { type Host, parseServers, type Server } from './server.ts';
 const DEPTH = 2;
 /** Milliseconds in which a server that failed comes behind the others: they get the next messages, and nobody waits for its time-outs. */
 const REST = 60_000;
+/** Milliseconds for which a server may count a session that is over, as Exim does until it hears that the process of that session has ended. */
+const LINGER = 1000;
 
 /** One open session. */
 interface Line {
@@ -63,15 +65,15 @@ export class Pool implements AsyncDisposable {
   readonly #deaf = new Set<Host>();
   readonly #lines = new Set<Line>();
   readonly #waiting = new Queue<Task>();
+  /** Sessions that are being opened for messages, and for verifications. */
   #opening = 0;
-  /** Settled one by one, when a session is open or could not be opened. */
-  readonly #openings = new Set<Promise<unknown>>();
+  #trying = 0;
   /** Attempts to open a session, and sessions that say QUIT: what may end in a session, or makes room for one at the server. */
   readonly #hopes = new Set<Promise<unknown>>();
   /** Sessions that say QUIT. */
   readonly #leaving = new Set<SessionClient>();
-  /** Sessions that were opened, and those that are over: as long as neither changes, the server has the same room. */
-  #changes = 0;
+  /** When a session was last opened, or was over: since then the server has had the same room. */
+  #changed = Number.NEGATIVE_INFINITY;
   readonly #ceiling = new Ceiling();
   /** When the last messages began, as many as the rate allows. */
   readonly #begun: number[] = [];
@@ -196,7 +198,7 @@ export class Pool implements AsyncDisposable {
     if (wanted <= 0) return;
     this.#resume();
     const welcome = Math.min(wanted, this.#ceiling.above(there));
-    for (let i = 0; i < welcome; i++) this.#open();
+    for (let i = 0; i < welcome; i++) void this.#openLine();
     if (welcome > 0) return;
     const pause = this.#ceiling.untilAsked(this.#lines.size > 0);
     if (pause > 0) {
@@ -204,16 +206,12 @@ export class Pool implements AsyncDisposable {
       return;
     }
     this.#ceiling.ask();
-    this.#open();
+    void this.#openLine();
   }
 
   /** Connections that the server may count: also of a session that says QUIT. */
   get #taken(): number {
-    return this.#lines.size + this.#opening + this.#leaving.size;
-  }
-
-  #open(): void {
-    void among(this.#openings, this.#openLine());
+    return this.#lines.size + this.#opening + this.#trying + this.#leaving.size;
   }
 
   /** Messages that may begin now: for others no session is opened, because the server would see it idle. */
@@ -245,7 +243,7 @@ export class Pool implements AsyncDisposable {
 
   async #openLine(): Promise<void> {
     const before = this.#waiting.all();
-    const changes = this.#changes;
+    const began = performance.now();
     this.#opening += 1;
     const { host, client, failure, attempts } = await among(this.#hopes, this.#openFirst(this.#ending.signal));
     this.#opening -= 1;
@@ -257,7 +255,7 @@ export class Pool implements AsyncDisposable {
       const clock = new Deadline(() => this.#close(line));
       const line: Line = { client, host, since: performance.now(), before: attempts, given: 0, busy: 0, isNew: true, clock };
       this.#lines.add(line);
-      this.#changes += 1;
+      this.#changed = performance.now();
       this.#ceiling.pass(this.#lines.size);
       void client.ended().then(() => this.#drop(line));
       this.#dispatch();
@@ -265,16 +263,16 @@ export class Pool implements AsyncDisposable {
       return;
     }
     this.#ceiling.find(this.#lines.size + this.#leaving.size);
-    void this.#tellNone(before, changes, { kind: 'failed', failure: failure as Failure, attempts });
+    void this.#tellNone(before, Math.min(began, performance.now() - LINGER), { kind: 'failed', failure: failure as Failure, attempts });
   }
 
-  /** Tells those who waited that no session can be had, unless others serve, are being opened, or have made room at the server since. */
-  async #tellNone(waited: readonly Task[], changes: number, outcome: Failed): Promise<void> {
+  /** Tells those who waited that no session can be had, unless others serve, are being opened, or may have made room at the server since then. */
+  async #tellNone(waited: readonly Task[], since: number, outcome: Failed): Promise<void> {
     if (this.#hopes.size > 0) {
       this.#dispatch();
       await Promise.all(this.#hopes);
     }
-    const isNone = this.#lines.size === 0 && this.#leaving.size === 0 && this.#changes === changes;
+    const isNone = this.#lines.size === 0 && this.#leaving.size === 0 && this.#changed < since;
     if (isNone) for (const task of waited) if (this.#waiting.remove(task)) task.settle(outcome);
     this.#dispatch();
     this.#endIfDrained();
@@ -355,7 +353,7 @@ export class Pool implements AsyncDisposable {
     if (line.busy > 0) return;
     line.clock.stop();
     if (this.#lines.delete(line)) {
-      this.#changes += 1;
+      this.#changed = performance.now();
       this.#dispatch();
     }
     this.#endIfDrained();
@@ -375,7 +373,7 @@ export class Pool implements AsyncDisposable {
     this.#leaving.add(client);
     await among(this.#hopes, client.quit());
     this.#leaving.delete(client);
-    this.#changes += 1;
+    this.#changed = performance.now();
     this.#dispatch();
     this.#endIfDrained();
   }
@@ -405,9 +403,9 @@ export class Pool implements AsyncDisposable {
     try {
       return await this.#unlessEnded(signal, async (either) => {
         let isThere = await this.#askSession(either);
-        for (; !isThere && this.#isFull && this.#openings.size > 0 && !either.aborted; isThere = await this.#askSession(either))
-          await unlessAborted(Promise.race(this.#openings), either);
-        const failure = isThere || either.aborted ? null : await among(this.#openings, this.#trySession(either));
+        for (; !isThere && this.#isFull && this.#hopes.size > 0 && !either.aborted; isThere = await this.#askSession(either))
+          await unlessAborted(Promise.race(this.#hopes), either);
+        const failure = isThere || either.aborted ? null : await this.#trySession(either);
         return either.aborted ? failHere('aborted', abortReason(either), either.reason) : failure;
       });
     } finally {
@@ -422,12 +420,10 @@ export class Pool implements AsyncDisposable {
   }
 
   /** True when a session is there: an idle one, or any where no other may be opened. */
-  async #askSession(signal: AbortSignal): Promise<boolean> {
-    const isFull = this.#isFull;
+  async #askSession(signal: AbortSignal, isFull = this.#isFull): Promise<boolean> {
     const lines = [...this.#lines].sort((a, b) => a.busy - b.busy);
     for (const { client, busy, host } of lines) {
       if (signal.aborted || (busy > 0 && !isFull)) break;
-      if (!client.usable) continue;
       const asked = client.noop().then((failure) => {
         if (failure?.code === 'timeout') this.#closeIdle(host);
         return failure === null;
@@ -437,14 +433,18 @@ export class Pool implements AsyncDisposable {
     return false;
   }
 
-  /** Opens a session and closes it; null, or why the last server has none. */
+  /** Opens a session and closes it; null, or why the last server has none. It may have room for no other than those that there are. */
   async #trySession(signal: AbortSignal): Promise<Failure | null> {
-    this.#opening += 1;
-    const { client, failure } = await this.#openFirst(signal);
-    this.#opening -= 1;
-    if (client === null) this.#dispatch();
-    else await this.#leave(client);
-    return failure;
+    this.#trying += 1;
+    const { client, failure } = await among(this.#hopes, this.#openFirst(signal));
+    this.#trying -= 1;
+    if (client !== null) {
+      await this.#leave(client);
+      return null;
+    }
+    this.#dispatch();
+    await unlessAborted(Promise.all(this.#hopes), signal);
+    return (await this.#askSession(signal, true)) ? null : failure;
   }
 
   /** Takes no further message, finishes those that it has, and says QUIT. */

@@ -811,6 +811,29 @@ test('a session that is refused late, when those that took the room have served 
     await host.stop();
   }));
 
+test('a server that counts a session for a moment after its end, as Exim does with smtp_accept_max_per_host, costs no message', () =>
+  within(30_000, async () => {
+    let isThere = false;
+    const { host, pool } = await world(
+      { connections: 1, messagesPerConnection: 2 },
+      {
+        greeting: () => {
+          if (isThere) return '421 Too many concurrent SMTP connections from this IP address; please try again later.';
+          isThere = true;
+          return '220 smart.example';
+        },
+        QUIT: () => {
+          setTimeout(() => (isThere = false), 100);
+          return '221 2.0.0 bye';
+        },
+      },
+    );
+    for (const outcome of await sendMany(pool, 4)) assert.equal(outcome.kind, 'accepted');
+    assert.deepEqual(numbers(host), upTo(4));
+    await pool.drain();
+    await host.stop();
+  }));
+
 test('a program that tries again at once is no storm: after a session that could not be opened the next is a second later', () =>
   within(30_000, async () => {
     const { host, pool } = await world({ connections: 5 }, { greeting: '421 4.3.2 full' });
@@ -913,6 +936,63 @@ test('verify waits for a session that is being opened where no other may be, and
     assert.equal(shut.host.sessions.length, 3);
     await shut.pool.drain();
     await shut.host.stop();
+  }));
+
+test('verify waits for a session that says QUIT, and asks one that takes no further message, where no other may be opened', () =>
+  within(10_000, async () => {
+    const bye = gate('221 2.0.0 bye');
+    const leaving = await world({ connections: 1, messagesPerConnection: 1 }, { QUIT: bye.deed });
+    assert.equal((await leaving.pool.send(ENVELOPE, MESSAGE)).kind, 'accepted');
+    await bye.reached;
+    const verified = leaving.pool.verify();
+    await turns(20);
+    assert.equal(leaving.host.sessions.length, 1);
+    bye.open();
+    assert.equal(await verified, null);
+    await leaving.pool.drain();
+    await leaving.host.stop();
+
+    const door = gate('250 2.0.0 taken');
+    const full = await world({ connections: 1 }, { end: door.deed }, { offers: ['LIMITS MAILMAX=1'] });
+    const sent = full.pool.send(ENVELOPE, MESSAGE);
+    await door.reached;
+    const asked = full.pool.verify();
+    await turns(20);
+    door.open();
+    assert.deepEqual([await asked, (await sent).kind, full.host.sessions.length], [null, 'accepted', 1]);
+    await full.pool.drain();
+    await full.host.stop();
+  }));
+
+test('verify is well where the server has room for no other session than those that are under way', () =>
+  within(10_000, async () => {
+    const door = gate('250 2.0.0 taken');
+    const { seen, script } = rooms(1);
+    const { host, pool } = await world({ connections: 2 }, { ...script, end: door.deed });
+    const sent = pool.send(ENVELOPE, MESSAGE);
+    await door.reached;
+    const verified = pool.verify();
+    await until(() => seen.refused === 1);
+    door.open();
+    assert.deepEqual([await verified, (await sent).kind], [null, 'accepted']);
+    await pool.drain();
+    await host.stop();
+  }));
+
+test('where the only room is taken by verify, messages wait for it', () =>
+  within(10_000, async () => {
+    const { seen, script } = rooms(1);
+    const door = gate('250 smart.example');
+    const { host, pool } = await world({ connections: 2 }, { ...script, EHLO: door.deed });
+    const verified = pool.verify();
+    await door.reached;
+    const sent = pool.send(ENVELOPE, MESSAGE);
+    await until(() => seen.refused === 1);
+    await pause(50);
+    door.open();
+    assert.deepEqual([await verified, (await sent).kind], [null, 'accepted']);
+    await pool.drain();
+    await host.stop();
   }));
 
 test('verify ends with its signal, with that of the options, and with destroy', () =>
