@@ -373,6 +373,33 @@ test('messages go in order, also when the content of the first is slow', () =>
     await host.stop();
   }));
 
+test('a message that is sent at any moment around the end of the content before it goes behind it', () =>
+  within(20_000, async () => {
+    const { host, client } = await world();
+    await client.ready();
+    const outcomes: Promise<Outcome>[] = [];
+    const TURNS = 40;
+    for (let turn = 0; turn < TURNS; turn++) {
+      const [slow, next] = [numbered(2 * turn), numbered(2 * turn + 1)];
+      let end = (): void => {};
+      const ended = new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      const read = async function* () {
+        yield slow;
+        end();
+      };
+      outcomes.push(client.send(ENVELOPE, read()));
+      await ended;
+      for (let i = 0; i < turn; i++) await null;
+      outcomes.push(client.send(ENVELOPE, next));
+      await Promise.all(outcomes);
+    }
+    assert.deepEqual(numbers(host), [...Array(2 * TURNS).keys()]);
+    await client.quit();
+    await host.stop();
+  }));
+
 test('octets that their owner changes while they wait go out as they were, or, long ones, as lines all the same: no line end of theirs ends the message', () =>
   within(10_000, async () => {
     for (const [commit, offers] of [
