@@ -113,6 +113,19 @@ test('noop asks the server, and behind a message it waits for its turn', () =>
     await host.stop();
   }));
 
+test('noop is answered between two messages that wait, because a session that is always given more would never answer it', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({}, {}, { offers: ['PIPELINING'] });
+    await client.ready();
+    const sent = [1, 2, 3].map((number) => client.send(ENVELOPE, numbered(number)));
+    assert.equal(await client.noop(), null);
+    for (const outcome of await Promise.all(sent)) assert.equal(outcome.kind, 'accepted');
+    await client.quit();
+    const message = ['MAIL', 'RCPT', 'DATA'];
+    assert.deepEqual(verbs(host.sessions[0]), ['EHLO', ...message, 'NOOP', ...message, ...message, 'QUIT']);
+    await host.stop();
+  }));
+
 test('noop gives a Failure where the server refuses, closes, is silent or was never reached', () =>
   within(20_000, async () => {
     const rows: readonly (readonly [SmarthostOptions['script'], readonly unknown[]])[] = [
