@@ -128,7 +128,9 @@ export class SessionClient implements Client {
   readonly #contexts: CallContexts;
   /** Messages that were given to the session. */
   #given = 0;
-  /** Resolves when the content of the last message that had to be read is at hand, because messages go in order. */
+  /** Messages that are read, or wait for those, and were not given to the session yet. */
+  #unread = 0;
+  /** Resolves when the content of the last of them is at hand, because messages go in order. */
   #reading: Promise<unknown> | null = null;
   /** Settles when all messages whose content had to be read before they were given to the session are settled. */
   #entering: Promise<unknown> | null = null;
@@ -250,12 +252,16 @@ export class SessionClient implements Client {
 
   /** Nothing is before the message, or it goes behind what was given to a session that is open: until then nobody knows how many it takes. */
   get #mayGoAtOnce(): boolean {
-    return this.#reading === null && (this.#given === 0 || this.#session.connection.channel !== null || !this.#session.connection.isUsable);
+    return this.#unread === 0 && (this.#given === 0 || this.#session.connection.channel !== null || !this.#session.connection.isUsable);
   }
 
   async #readAndSend(message: Message, taken: TakenContent): Promise<Outcome> {
     const { signal } = message.ends;
-    const read = await this.#readInTurn(taken, signal);
+    const inTurn = this.#readInTurn(taken, signal);
+    this.#unread += 1;
+    const read = await inTurn;
+    // It is given in this turn, so that nothing that is sent meanwhile goes before it.
+    this.#unread -= 1;
     if (signal?.aborted) return failedHere('aborted', abortReason(signal), signal.reason);
     if (read === null)
       return this.#destroyed === null
@@ -295,16 +301,14 @@ export class SessionClient implements Client {
     const { window, timeouts } = this.#terms;
     const ending = new AbortController();
     const unlink = [follow(ending, signal), follow(ending, this.#whenEnding())];
-    const isFirst = this.#given === 0 && this.#reading === null;
+    const isFirst = this.#given === 0 && this.#unread === 0;
     const before = isFirst ? null : Promise.all([this.#reading, this.#session.opened()]);
     // It is looked at now, because its owner may change it while it waits.
     void taken.known?.facts;
     const reading = taken.known ? parsed(taken.known) : taken.load({ window, patience: timeouts.input, signal: ending.signal });
     const inTurn = Promise.all([reading, before]);
-    this.#reading = inTurn;
-    void inTurn.then(() => {
-      if (this.#reading === inTurn) this.#reading = null;
-    });
+    // The content is not kept.
+    this.#reading = inTurn.then(() => null);
     const read = await unlessAborted(inTurn, ending.signal);
     for (const each of unlink) each();
     return read === null ? null : read[0];

@@ -537,6 +537,11 @@ export class Connection {
     void request.writer?.pull(framing);
   }
 
+  /** The message whose envelope may go along with the end of the one under way; none while somebody waits to ask the server between them. */
+  get #goesAlong(): Request | undefined {
+    return this.#checks.length > 0 ? undefined : this.#waiting[0];
+  }
+
   #openContent(request: Request, framing: Framing, eightBit: EightBitTreatment): ContentWriter | null {
     const source = openSource(request.content, eightBit);
     if (!source.ok) {
@@ -549,7 +554,7 @@ export class Connection {
   #makeWriter(reading: Reading | null): ContentWriter {
     this.#trace('!', 'content');
     this.#reports ??= {
-      on: (event) => this.#on(event.type === 'contentSent' ? { type: 'contentSent', next: this.#waiting[0]?.transaction } : event),
+      on: (event) => this.#on(event.type === 'contentSent' ? { type: 'contentSent', next: this.#goesAlong?.transaction } : event),
       moved: () => {
         if (this.#dialogue.state.at === 'content') this.#setDeadline();
       },

@@ -113,6 +113,19 @@ test('noop asks the server, and behind a message it waits for its turn', () =>
     await host.stop();
   }));
 
+test('noop is answered between two messages that wait, because a session that is always given more would never answer it', () =>
+  within(10_000, async () => {
+    const { host, client } = await world({}, {}, { offers: ['PIPELINING'] });
+    await client.ready();
+    const sent = [1, 2, 3].map((number) => client.send(ENVELOPE, numbered(number)));
+    assert.equal(await client.noop(), null);
+    for (const outcome of await Promise.all(sent)) assert.equal(outcome.kind, 'accepted');
+    await client.quit();
+    const message = ['MAIL', 'RCPT', 'DATA'];
+    assert.deepEqual(verbs(host.sessions[0]), ['EHLO', ...message, 'NOOP', ...message, ...message, 'QUIT']);
+    await host.stop();
+  }));
+
 test('noop gives a Failure where the server refuses, closes, is silent or was never reached', () =>
   within(20_000, async () => {
     const rows: readonly (readonly [SmarthostOptions['script'], readonly unknown[]])[] = [
@@ -370,6 +383,33 @@ test('messages go in order, also when the content of the first is slow', () =>
     );
     await client.quit();
     assert.deepEqual(numbers(host), [1, 2, 3, 4, 5]);
+    await host.stop();
+  }));
+
+test('a message that is sent at any moment around the end of the content before it goes behind it', () =>
+  within(20_000, async () => {
+    const { host, client } = await world();
+    await client.ready();
+    const outcomes: Promise<Outcome>[] = [];
+    const TURNS = 40;
+    for (let turn = 0; turn < TURNS; turn++) {
+      const [slow, next] = [numbered(2 * turn), numbered(2 * turn + 1)];
+      let end = (): void => {};
+      const ended = new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      const read = async function* () {
+        yield slow;
+        end();
+      };
+      outcomes.push(client.send(ENVELOPE, read()));
+      await ended;
+      for (let i = 0; i < turn; i++) await null;
+      outcomes.push(client.send(ENVELOPE, next));
+      await Promise.all(outcomes);
+    }
+    assert.deepEqual(numbers(host), [...Array(2 * TURNS).keys()]);
+    await client.quit();
     await host.stop();
   }));
 
