@@ -262,6 +262,8 @@ export class Conversation {
     if (isOwing && verb !== 'QUIT' && !this.#mayPipeline) this.wrongs.push(`asked before it was answered: ${line}`);
     if (!this.#isSecured && (verb === 'AUTH' || verb === 'MAIL')) this.wasInClear = true;
     if (this.terms.refusesAlong && this.#isAlong && verb !== 'QUIT') {
+      // RCPT behind it is judged by it.
+      if (verb === 'MAIL') this.#said = [line];
       this.#say('503 5.5.1 it came behind a content');
       return;
     }
