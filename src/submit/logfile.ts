@@ -5,6 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, realpathSync, statSync, writeSync } from 'node:fs';
 import { type Line, lineOf } from '../smtp/line.ts';
 import { type Parsed, parsed, unparsed } from '../smtp/parsed.ts';
+import { alarm } from '../transport/clock.ts';
 
 /** The places of a log that no file is configured for. */
 export interface LogPlaces {
@@ -253,10 +254,10 @@ async function toJournal(lines: readonly Line[], tag: string, severity: Severity
   return new Promise((resolve) => {
     const socket = createConnection({ path: journal });
     // Not the socket's own clock, which under Bun stands still while octets wait to be written.
-    const clock = setTimeout(() => {
+    const stop = alarm(SYSLOG_PATIENCE, () => {
       resolve('late');
       socket.destroy();
-    }, SYSLOG_PATIENCE);
+    });
     socket.on('error', () => resolve('absent'));
     socket.on('connect', () =>
       socket.end(`${tag}\n\n${PRIORITIES[severity]}\n0\n0\n0\n0\n${joinLines(lines)}`, (error?: Error) =>
@@ -264,7 +265,7 @@ async function toJournal(lines: readonly Line[], tag: string, severity: Severity
       ),
     );
     socket.on('close', () => {
-      clearTimeout(clock);
+      stop();
       resolve('absent');
     });
   });

@@ -52,14 +52,21 @@ export class Deadline {
 
   #look(): void {
     const end = this.#end;
-    const watch = this.#watch;
     this.#wound = Number.POSITIVE_INFINITY;
-    // RFC 5321 §4.5.3.2.5: a slow line is not a silent server.
-    if (watch !== null && watch.count() !== watch.before) this.set(watch.milliseconds, watch.count);
-    else if (now() >= end)
+    if (this.#beginAnew()) return;
+    if (now() >= end)
+      // Octets move then, too, where this process was stopped and the server has made room meanwhile.
       void untilRead().then(() => {
-        if (this.#end === end) this.#ring();
+        if (this.#end === end && !this.#beginAnew()) this.#ring();
       });
     else if (end !== Number.POSITIVE_INFINITY) this.#wind();
+  }
+
+  /** True where octets have moved: their time begins again. RFC 5321 §4.5.3.2.5: a slow line is not a silent server. */
+  #beginAnew(): boolean {
+    const watch = this.#watch;
+    const hasMoved = watch !== null && watch.count() !== watch.before;
+    if (hasMoved) this.set(watch.milliseconds, watch.count);
+    return hasMoved;
   }
 }

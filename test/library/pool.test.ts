@@ -744,13 +744,16 @@ test('a server that has room for fewer sessions than connections costs no messag
   within(30_000, async () => {
     const { seen, script } = rooms(2);
     const { host, pool } = await world({ connections: 5, messagesPerConnection: 10 }, script);
+    const begun = performance.now();
     const outcomes = await sendMany(pool, 200);
+    const seconds = (performance.now() - begun) / 1000;
     assert.equal(
       outcomes.find(({ kind }) => kind === 'failed'),
       undefined,
     );
     assert.deepEqual(numbers(host), upTo(200));
-    assert.ok(seen.refused <= 10, `${seen.refused} sessions were refused`);
+    // One asks again after a second at the earliest.
+    assert.ok(seen.refused <= 10 + seconds, `${seen.refused} sessions were refused in ${seconds} s`);
     await pool.drain();
     await host.stop();
   }));
@@ -1184,6 +1187,11 @@ test('a server that restarts again and again: no message is lost or doubled, but
   within(60_000, async () => {
     const held: number[] = [];
     const sockets = new Set<Socket>();
+    // After so many commands, and not after a time in which a slow client gets no message through.
+    let commands = 0;
+    const restart = (): void => {
+      for (const socket of sockets) socket.destroy();
+    };
     const server = await startScripted((socket) => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
@@ -1192,6 +1200,8 @@ test('a server that restarts again and again: no message is lost or doubled, but
         content += octets.toString('latin1');
       });
       conversing((line) => {
+        commands += 1;
+        if (commands % 37 === 0) setTimeout(restart, commands % 4);
         if (line !== '.') return usual(line, ['PIPELINING']);
         const found = [...content.matchAll(/^Subject: (\d+)/gm)].at(0);
         held.push(Number(found?.[1]));
@@ -1199,9 +1209,6 @@ test('a server that restarts again and again: no message is lost or doubled, but
         return '250 taken\r\n';
       })(socket);
     });
-    const restarts = setInterval(() => {
-      for (const socket of sockets) socket.destroy();
-    }, 50);
     const pool = new Pool(urlOf(server), { connections: 4 });
     const outcomes = await Promise.all(
       upTo(300).map(async (number) => {
@@ -1212,7 +1219,6 @@ test('a server that restarts again and again: no message is lost or doubled, but
         }
       }),
     );
-    clearInterval(restarts);
     await pool.drain();
     for (const [number, outcome] of outcomes.entries()) {
       const times = held.filter((each) => each === number).length;

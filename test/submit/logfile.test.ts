@@ -21,7 +21,8 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { syncBuiltinESMExports } from 'node:module';
+import net, { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -308,6 +309,27 @@ test('a journal that goes away before it has all lines has none of them, so logg
     assert.equal(await openLog('syslog', null, { ...NOWHERE, journal, loggers: [logger.path] }).write(linesOf(lines)), null);
     assert.ok(logger.noted().includes(lines[0] as string));
     server.close();
+  }));
+
+test('V9: a journal that was reached in time has the lines, though the process stood still until the time was over', () =>
+  within(20_000, async () => {
+    const journal = fresh('journal');
+    let heard = '';
+    const server = createServer((socket) => void socket.on('data', (octets) => (heard += octets)).on('end', () => server.close()));
+    await new Promise<void>((resolve) => server.listen(journal, resolve));
+    const { createConnection } = net;
+    net.createConnection = ((...args: Parameters<typeof createConnection>) => {
+      // Behind it come the timers, and then what was read.
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500));
+      return createConnection(...args);
+    }) as typeof createConnection;
+    syncBuiltinESMExports();
+    const problem = await openLog('syslog', null, { ...NOWHERE, journal }).write(linesOf(['x']));
+    net.createConnection = createConnection;
+    syncBuiltinESMExports();
+    assert.equal(problem, null);
+    await once(server, 'close');
+    assert.match(heard, /\nx\n$/);
   }));
 
 test('a journal that does not read is given up, and after it no logger is tried', () =>

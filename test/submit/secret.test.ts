@@ -228,9 +228,10 @@ test('S12: a signal ends the commands and then does what it would have done, unl
   };
   const hears = (): void => undefined;
   const seconds = secondsOf(3);
+  const open = path.join(folder, 'open');
   try {
     for (const [isHeard, script, expected] of [
-      [true, 'sleep 0.5; echo geheim', []],
+      [true, `until test -e ${open}; do sleep 0.01; done; echo geheim`, []],
       [false, `sleep ${seconds} & sleep ${seconds}`, ['SIGHUP']],
     ] as const) {
       killed.length = 0;
@@ -242,6 +243,7 @@ test('S12: a signal ends the commands and then does what it would have done, unl
       process.emit('SIGHUP', 'SIGHUP');
       assert.deepEqual([killed, before - process.listenerCount('SIGHUP')], [expected, isHeard ? 0 : 1]);
       process.off('SIGHUP', hears);
+      writeFileSync(open, '');
       assert.match(await reading, isHeard ? /^=geheim$/ : /was ended by SIGKILL$/);
       assert.ok(isHeard || (await isGone(seconds)));
       assert.equal(process.listenerCount('SIGHUP'), 0);
@@ -254,9 +256,11 @@ test('S12: a signal ends the commands and then does what it would have done, unl
 
 test('S12: a signal ends the command that is left when another has ended', async () => {
   const hears = (): number => process.listenerCount('SIGHUP');
-  const slow = read(shell('sleep 0.6; echo slow'), { PATH: '/usr/bin:/bin' });
+  const open = path.join(folder, 'other is read');
+  const slow = read(shell(`until test -e '${open}'; do sleep 0.01; done; echo slow`), { PATH: '/usr/bin:/bin' });
   assert.equal(await read(shell('echo quick'), { PATH: '/usr/bin:/bin' }), '=quick');
   assert.equal(hears(), 1);
+  writeFileSync(open, '');
   assert.equal(await slow, '=slow');
   assert.equal(hears(), 0);
 });

@@ -56,16 +56,23 @@ test('the first that answers wins, and no other is asked', () =>
   }));
 
 test('the next address follows one that refuses', () =>
-  within(5000, async () => {
-    const third = await live();
-    const endpoints = [refused(), refused('127.0.0.3'), third.endpoint, refused('127.0.0.4')];
-    const begun: unknown[] = [];
-    const connected = await connectFirst(endpoints, { within: 5000, began: (endpoint) => begun.push(endpoint) });
-    assert.equal(connected.winner?.endpoint, third.endpoint);
-    assert.deepEqual(begun, endpoints.slice(0, 3), 'each attempt is told, and no other');
-    assert.deepEqual(told(connected), ['127.0.0.1: connection refused', '127.0.0.3: connection refused']);
-    connected.winner?.wire.destroy();
-    third.stop();
+  within(20_000, async () => {
+    for (let took = Number.POSITIVE_INFINITY; took > 100; ) {
+      const third = await live();
+      const endpoints = [refused(), refused('127.0.0.3'), third.endpoint, refused('127.0.0.4')];
+      const begun: unknown[] = [];
+      const start = performance.now();
+      const connected = await connectFirst(endpoints, { within: 5000, began: (endpoint) => begun.push(endpoint) });
+      // Where this process stood still meanwhile, the time for the next had come.
+      took = performance.now() - start;
+      assert.equal(connected.winner?.endpoint, third.endpoint);
+      if (took <= 100) {
+        assert.deepEqual(begun, endpoints.slice(0, 3), 'each attempt is told, and no other');
+        assert.deepEqual(told(connected), ['127.0.0.1: connection refused', '127.0.0.3: connection refused']);
+      }
+      connected.winner?.wire.destroy();
+      third.stop();
+    }
   }));
 
 test('whoever hears of an attempt may end it: nothing stays connected', () =>

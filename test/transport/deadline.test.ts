@@ -119,12 +119,28 @@ test('RFC 5321 §4.5.3.2.5: while octets move it begins anew; when they stand st
       queued -= 1;
     }
     await time.passUntil(2000);
-    assert.deepEqual([...new Set(looks)], [0, 100, 200, 300, 400, 500, 600, 700, 800], 'it looks four times as often as it would ring');
+    assert.deepEqual(
+      [...new Set(looks)],
+      [0, 100, 200, 300, 400, 500, 600, 700, 800, 800 + READ],
+      'it looks four times as often as it would ring',
+    );
     assert.deepEqual(rung, [800 + READ], 'as long after the look that saw the last movement');
     deadline.set(40);
     await time.passUntil(3000);
     assert.deepEqual(rung, [800 + READ, 2040 + READ], 'without octets to look at it is a plain one again');
-    assert.equal(looks.at(-1), 800);
+    assert.equal(looks.at(-1), 800 + READ);
+  }));
+
+test('V9: octets that move when the time is over already begin it anew, because the process may have been stopped until then', () =>
+  inVirtualTime(async (time, deadline, rung) => {
+    let queued = 1000;
+    deadline.set(400, () => queued);
+    await time.passUntil(400 + READ / 2);
+    queued -= 1;
+    await time.passUntil(800);
+    assert.deepEqual(rung, []);
+    await time.passUntil(2000);
+    assert.deepEqual(rung, [400 + READ + 400 + READ]);
   }));
 
 test.run();
