@@ -90,8 +90,11 @@ function run(names) {
       // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
       lingering = setTimeout(
         () => {
-          if (!bun) text += '\nthe tests are over, and the process does not end: something is left open\n';
-          child.kill('SIGKILL');
+          if (!bun) {
+            text += '\nthe tests are over, and the process does not end: something is left open\n';
+            child.kill('SIGPWR');
+          }
+          lingering = setTimeout(() => child.kill('SIGKILL'), bun ? 0 : 1000);
         },
         bun ? 1000 : 10_000,
       );

@@ -7,6 +7,7 @@ import { getEventListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import { suite } from 'uvu';
 import { type Outcome, Pool, type PoolOptions } from '../../src/library/index.ts';
+import { Dice } from '../faults/support/worlds/time.ts';
 import { type Deed, startHost, type Talk } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { ENVELOPE, watch } from './doors.ts';
@@ -20,29 +21,15 @@ const { FUZZ_SEED = '1', FUZZ_RUNS = '1' } = process.env;
 const FIRST = FUZZ_SEED === 'random' ? Date.now() & 0x7fffffff : Number(FUZZ_SEED);
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Mulberry32. */
-function randomOf(seed: number) {
-  let state = seed;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-  const below = (limit: number): number => Math.floor(next() * limit);
-  return { below, maybe: (chance: number) => next() < chance, pick: <Item>(...items: Item[]): Item => items[below(items.length)] as Item };
-}
-type Random = ReturnType<typeof randomOf>;
-
 /** A server that has room for few sessions, and may end one that is idle or has had its share. A rough one drops and refuses what it likes. */
-async function startServer({ below, maybe, pick }: Random, isRough: boolean) {
-  const room = pick(1, 2, 2, 3, 99);
-  const share = maybe(0.3) ? 1 + below(4) : Number.POSITIVE_INFINITY;
-  const patience = maybe(0.4) ? pick(5, 20, 80) : Number.POSITIVE_INFINITY;
-  const delay = pick(5, 30, 60);
-  const [drops, refusals] = isRough ? [pick(0, 0.03), pick(0, 0.1)] : [0, 0];
-  const refusedAt = pick('greeting', 'EHLO');
-  const offers = pick(['PIPELINING'], ['PIPELINING', 'CHUNKING'], [], ['PIPELINING', 'LIMITS MAILMAX=2']);
+async function startServer({ below, isIn, one }: Dice, isRough: boolean) {
+  const room = one([1, 2, 2, 3, 99]);
+  const share = isIn(0.3) ? 1 + below(4) : Number.POSITIVE_INFINITY;
+  const patience = isIn(0.4) ? one([5, 20, 80]) : Number.POSITIVE_INFINITY;
+  const delay = one([5, 30, 60]);
+  const [drops, refusals] = isRough ? [one([0, 0.03]), one([0, 0.1])] : [0, 0];
+  const refusedAt = one(['greeting', 'EHLO']);
+  const offers = one([['PIPELINING'], ['PIPELINING', 'CHUNKING'], [], ['PIPELINING', 'LIMITS MAILMAX=2']]);
   /** Sessions that have room, and how many messages each has sent. */
   const sessions = new Map<Socket, { given: number; clock?: NodeJS.Timeout }>();
   const seen = { refused: 0 };
@@ -50,7 +37,7 @@ async function startServer({ below, maybe, pick }: Random, isRough: boolean) {
     clearTimeout(sessions.get(socket)?.clock);
     sessions.delete(socket);
   };
-  const end = ({ socket, say }: Talk, how = pick('421', 'close', 'reset')): undefined => {
+  const end = ({ socket, say }: Talk, how = one(['421', 'close', 'reset'])): undefined => {
     leave(socket);
     if (how === '421') say('421 4.4.2 enough\n');
     if (how === 'reset') socket.resetAndDestroy();
@@ -62,8 +49,8 @@ async function startServer({ below, maybe, pick }: Random, isRough: boolean) {
       clearTimeout(sessions.get(talk.socket)?.clock);
       await pause(below(delay));
       // 421 to the end of a content would refuse the message.
-      if (phase !== 'greeting' && maybe(drops)) return end(talk, phase === 'end' ? pick('close', 'reset') : undefined);
-      if (/MAIL|RCPT|DATA|end/.test(phase) && maybe(refusals)) return pick('451 4.3.0 later', '550 5.7.1 never');
+      if (phase !== 'greeting' && isIn(drops)) return end(talk, phase === 'end' ? one(['close', 'reset']) : undefined);
+      if (/MAIL|RCPT|DATA|end/.test(phase) && isIn(refusals)) return one(['451 4.3.0 later', '550 5.7.1 never']);
       return deed(talk);
     };
   const refuse = (socket: Socket): string => {
@@ -108,34 +95,34 @@ async function startServer({ below, maybe, pick }: Random, isRough: boolean) {
 }
 
 async function live(seed: number, isRough: boolean): Promise<void> {
-  const random = randomOf(seed);
-  const { below, maybe, pick } = random;
-  const { host, seen } = await startServer(random, isRough);
-  const connections = pick(1, 2, 5, 5);
+  const dice = new Dice(seed);
+  const { below, isIn, one } = dice;
+  const { host, seen } = await startServer(dice, isRough);
+  const connections = one([1, 2, 5, 5]);
   const options: PoolOptions = {
     connections,
-    messagesPerConnection: pick(1, 3, 3, 100),
-    pipelining: maybe(0.7),
-    idle: pick(10, 50, 500),
-    ttl: pick(0.01, 50, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
-    retries: pick(0, 2),
-    rate: maybe(0.2) ? { messages: 2, per: 10 } : undefined,
-    commit: pick('apart', 'together'),
+    messagesPerConnection: one([1, 3, 3, 100]),
+    pipelining: isIn(0.7),
+    idle: one([10, 50, 500]),
+    ttl: one([0.01, 50, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]),
+    retries: one([0, 2]),
+    rate: isIn(0.2) ? { messages: 2, per: 10 } : undefined,
+    commit: one(['apart', 'together']),
   };
   const pool = new Pool(`smtp://127.0.0.1:${host.port}`, options);
   const enough = new AbortController();
   const outcomes: Promise<Outcome>[] = [];
   const verified: Promise<unknown>[] = [];
-  const count = pick(3, 10, 10);
+  const count = one([3, 10, 10]);
   for (let number = 0; number < count; number++) {
-    outcomes.push(pool.send(ENVELOPE, `Subject: ${number}\r\n\r\nhello\r\n`, isRough && maybe(0.2) ? { signal: enough.signal } : {}));
-    if (maybe(0.1)) verified.push(pool.verify());
-    if (maybe(0.3)) await pause(below(30));
+    outcomes.push(pool.send(ENVELOPE, `Subject: ${number}\r\n\r\nhello\r\n`, isRough && isIn(0.2) ? { signal: enough.signal } : {}));
+    if (isIn(0.1)) verified.push(pool.verify());
+    if (isIn(0.3)) await pause(below(30));
     const { open, busy } = pool.stats;
     assert.ok(busy <= open && open <= connections, JSON.stringify(pool.stats));
   }
-  if (isRough && maybe(0.5)) enough.abort(new Error('enough'));
-  if (isRough && maybe(0.2)) pool.destroy(new Error('over'));
+  if (isRough && isIn(0.5)) enough.abort(new Error('enough'));
+  if (isRough && isIn(0.2)) pool.destroy(new Error('over'));
   await Promise.all(verified);
   for (const [number, outcome] of (await Promise.all(outcomes)).entries()) {
     const told = outcome.kind === 'accepted' ? 'accepted' : outcome.failure.code;

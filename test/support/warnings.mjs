@@ -7,3 +7,5 @@ process.on('warning', ({ name }) => {
 process.on('exit', () => {
   if (count > 0) process.exitCode = 1;
 });
+// The runner asks a process that does not end what it waits for.
+process.on('SIGPWR', () => console.log(`open: ${process.getActiveResourcesInfo().join(', ') || 'nothing'}`));
