@@ -81,6 +81,8 @@ function run(names) {
   let text = '';
   let hasRun = false;
   let lingering;
+  // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
+  const mayStay = bun || names.every((name) => FAULTY.test(name));
   const late = setTimeout(() => {
     text += `\nnot finished within ${LIMIT / 1000} s\n`;
     child.kill('SIGKILL');
@@ -90,16 +92,15 @@ function run(names) {
       text += chunk;
       if (hasRun || !/Duration:.*\n/.test(text.slice(-2000))) return;
       hasRun = true;
-      // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
       lingering = setTimeout(
         () => {
-          if (!bun && !names.every((name) => FAULTY.test(name))) {
+          if (!mayStay) {
             text += '\nthe tests are over, and the process does not end: something is left open\n';
             child.kill('SIGPWR');
           }
-          lingering = setTimeout(() => child.kill('SIGKILL'), bun ? 0 : 1000);
+          lingering = setTimeout(() => child.kill('SIGKILL'), mayStay ? 0 : 1000);
         },
-        bun ? 1000 : 10_000,
+        mayStay ? 1000 : 10_000,
       );
     });
   return new Promise((resolve) =>
@@ -111,7 +112,6 @@ function run(names) {
       const [total = 0, passed = 0, skipped = 0] = ['Total', 'Passed', 'Skipped'].map((word) =>
         Number(new RegExp(`${word}:\\s+(\\d+)`).exec(text.slice(-2000))?.[1] ?? 0),
       );
-      const mayStay = bun || names.every((name) => FAULTY.test(name));
       const hasEnded = code === 0 || (mayStay && code === null && total === passed);
       const idle = total + skipped === 0 ? names : names.filter((name) => !text.includes(name));
       if (idle.length > 0) text += `\nno test ran in ${idle.join(', ')}\n`;
