@@ -63,8 +63,34 @@ if (isRoot && files.some((name) => IN_WORLD.test(name))) {
 const preloads = ['./test/support/seed.mjs', './test/support/warnings.mjs', './test/support/alone.mjs'];
 const loading = bun
   ? ['--bun', ...preloads.flatMap((file) => ['--preload', file])]
-  : ['--trace-warnings', ...['tsx', ...preloads].flatMap((file) => ['--import', file])];
+  : ['--trace-warnings', '--inspect-port=0', ...['tsx', ...preloads].flatMap((file) => ['--import', file])];
 const quoted = (name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+
+const pass = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Asks a process that does not end what it waits for; one that spins does not hear that, and the debugger says where it is. */
+async function interrogate(child, told) {
+  child.kill('SIGPWR');
+  await pass(1000);
+  if (bun || told().includes('\nopen: ')) return;
+  child.kill('SIGUSR1');
+  await pass(1000);
+  const [, address] = /Debugger listening on ws:\/\/([\d.:]+)/.exec(told()) ?? [];
+  if (address === undefined) return;
+  const inspecting = spawn(process.execPath, ['inspect', address], { stdio: ['pipe', 'pipe', 'ignore'] });
+  let text = '';
+  inspecting.stdout.on('data', (chunk) => {
+    text += chunk;
+  });
+  inspecting.stdin.on('error', () => {});
+  for (const word of ['', 'pause', 'bt', 'cont', 'pause', 'bt']) {
+    inspecting.stdin.write(`${word}\n`);
+    await pass(1000);
+  }
+  inspecting.kill();
+  const frames = text.split('\n').filter((line) => /^(?:debug> )*(?:break in |#\d)/.test(line));
+  child.stdout.emit('data', `${frames.join('\n')}\n`);
+}
 
 /** Runs the files of one unit; what they printed, and how many tests passed and failed. */
 function run(names) {
@@ -83,8 +109,9 @@ function run(names) {
   let lingering;
   // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
   const mayStay = bun || names.every((name) => FAULTY.test(name));
-  const late = setTimeout(() => {
+  const late = setTimeout(async () => {
     text += `\nnot finished within ${LIMIT / 1000} s\n`;
+    await interrogate(child, () => text);
     child.kill('SIGKILL');
   }, LIMIT);
   for (const stream of [child.stdout, child.stderr])
@@ -92,13 +119,14 @@ function run(names) {
       text += chunk;
       if (hasRun || !/Duration:.*\n/.test(text.slice(-2000))) return;
       hasRun = true;
+      clearTimeout(late);
       lingering = setTimeout(
-        () => {
+        async () => {
           if (!mayStay) {
             text += '\nthe tests are over, and the process does not end: something is left open\n';
-            child.kill('SIGPWR');
+            await interrogate(child, () => text);
           }
-          lingering = setTimeout(() => child.kill('SIGKILL'), mayStay ? 0 : 1000);
+          child.kill('SIGKILL');
         },
         mayStay ? 1000 : 10_000,
       );
