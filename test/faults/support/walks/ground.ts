@@ -8,7 +8,7 @@ import type { Server } from '../../../../src/library/index.ts';
 import { type Certificate, makeCertificate } from '../../../../src/transport/tls/certificate.ts';
 import { Conversation, type HostTerms, type Taken } from '../worlds/host.ts';
 import { Dice } from '../worlds/time.ts';
-import { PASSWORD, type ServerPlan } from './plan.ts';
+import { LIMIT, PASSWORD, type ServerPlan } from './plan.ts';
 
 export interface Ground {
   readonly conversations: readonly Conversation[];
@@ -83,6 +83,18 @@ function termsOf(plan: ServerPlan): HostTerms {
 /** Joins a conversation with a socket; it goes on within TLS once the client begins that. `shake` gives null where it breaks. */
 function join(socket: Socket, begin: () => Conversation, isImplicit: boolean, shake: (plain: Socket) => Duplex | null): void {
   let conversation: Conversation | null = null;
+  let isDeaf = false;
+  const tell = (from: Duplex, stream: Duplex, chunk: Buffer): void => {
+    if (isDeaf || stream.write(chunk)) return;
+    from.pause();
+    stream.once('drain', () => from.resume());
+    // Who never reads on does not see that the client has gone.
+    const listen = (): void => {
+      isDeaf = stream.writableNeedDrain;
+      from.resume();
+    };
+    setTimeout(listen, 2 * LIMIT).unref();
+  };
   const start = (): Conversation => {
     const begun = begin();
     begun.stream.on('error', () => socket.resetAndDestroy());
@@ -102,18 +114,22 @@ function join(socket: Socket, begin: () => Conversation, isImplicit: boolean, sh
     conversation ??= start();
     conversation.secured();
     const { stream } = conversation;
-    secured.pipe(stream).pipe(secured);
-    // The socket below may not hear of the end of what is above it.
-    secured.on('end', () => setTimeout(() => secured.destroy(), GONE)).on('close', () => stream.destroy());
+    stream.pipe(secured);
+    const leave = (): void => {
+      stream.end();
+      // The socket below may not hear of the end of what is above it.
+      setTimeout(() => secured.destroy(), GONE);
+    };
+    secured
+      .on('data', (octets) => tell(secured, stream, octets))
+      .on('end', leave)
+      .on('close', () => stream.destroy());
   };
   const hear = (chunk: Buffer): void => {
     if (chunk[0] === HANDSHAKE) {
       socket.off('data', hear).off('end', end).pause();
       secure(chunk);
-    } else if (conversation !== null && !conversation.stream.write(chunk)) {
-      socket.pause();
-      conversation.stream.once('drain', () => socket.resume());
-    }
+    } else if (conversation !== null) tell(socket, conversation.stream, chunk);
   };
   // A host that hears nothing any more would hold the socket for ever.
   const end = (): void => {

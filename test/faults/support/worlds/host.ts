@@ -91,8 +91,8 @@ export class Conversation {
   /** What a client may not do, as it did it. */
   readonly wrongs: string[] = [];
   hasQuit = false;
-  /** The host said more than it was asked: from then on nobody can tell to what its replies belong. */
-  isOutOfStep = false;
+  /** The host said more than it was asked. */
+  #saidExtra = false;
   readonly #dice: Dice;
   readonly #take: (taken: Taken) => void;
   #text = '';
@@ -176,6 +176,11 @@ export class Conversation {
 
   get isSecured(): boolean {
     return this.#isSecured;
+  }
+
+  /** Nobody can tell to what the replies belong: there was one too many, or the host took a content whose end it never heard. */
+  get isOutOfStep(): boolean {
+    return this.#saidExtra || this.#earlySaid?.takes === true;
   }
 
   /* ---- hearing ---- */
@@ -396,8 +401,12 @@ export class Conversation {
       if (whom.length > 0 && !this.#isRefused) this.#take({ host: this.terms.name, ...envelope, recipients: whom, octets });
     };
     if (this.#isDead) return;
-    if (this.#earlySaid !== null) {
-      if (this.#earlySaid.takes) takeFor(recipients);
+    const early = this.#earlySaid;
+    this.#earlySaid = null;
+    if (early !== null) {
+      // With LMTP it was the verdict for the first.
+      const judged = this.terms.lmtp ? 1 : recipients.length;
+      takeFor(recipients.filter((_, i) => (i < judged ? early.takes : this.#verdict())));
       return;
     }
     if (this.#isRefused) this.#say('554 5.5.1 there was an error before');
@@ -483,7 +492,7 @@ export class Conversation {
         this.#say(usual.startsWith('3') ? '250 what' : '354 what');
         break;
       case 'extra':
-        this.isOutOfStep = true;
+        this.#saidExtra = true;
         this.#say(`${usual}\r\n${dice.one(['250 what', '550 what', '421 bye', 'what'])}`);
         break;
       default:
