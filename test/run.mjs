@@ -68,11 +68,26 @@ const quoted = (name) => name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 
 const pass = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** Its threads with their state and the time they have worked, in ticks; '' where the system does not tell. */
+function threadsOf({ pid }) {
+  try {
+    const states = readdirSync(`/proc/${pid}/task`).map((thread) => {
+      const [state, ...facts] = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1').replace(/.*\) /s, '').split(' ');
+      return `${Number(thread) - pid}: ${state} ${Number(facts[10]) + Number(facts[11])}`;
+    });
+    return `threads: ${states.join(', ')}\n`;
+  } catch {
+    return '';
+  }
+}
+
 /** Asks a process that does not end what it waits for; one that spins does not hear that, and the debugger says where it is. */
 async function interrogate(child, told) {
   child.kill('SIGPWR');
+  child.stdout.emit('data', threadsOf(child));
   await pass(1000);
   if (bun || told().includes('\nopen: ')) return;
+  child.stdout.emit('data', threadsOf(child));
   child.kill('SIGUSR1');
   await pass(1000);
   const [, address] = /Debugger listening on ws:\/\/([\d.:]+)/.exec(told()) ?? [];
