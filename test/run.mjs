@@ -81,6 +81,15 @@ function threadsOf({ pid }) {
   }
 }
 
+/** Its main thread has ended, and the system still clears away another: on a busy machine that was seen to take more than ten seconds. */
+function hasExited({ pid }) {
+  try {
+    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
 /** Asks a process that does not end what it waits for; one that spins does not hear that, and the debugger says where it is. */
 async function interrogate(child, told) {
   child.kill('SIGPWR');
@@ -137,6 +146,8 @@ function run(names) {
       clearTimeout(late);
       lingering = setTimeout(
         async () => {
+          for (let i = 0; i < 60 && hasExited(child); i++) await pass(1000);
+          if (child.exitCode !== null || child.signalCode !== null) return;
           if (!mayStay) {
             text += '\nthe tests are over, and the process does not end: something is left open\n';
             await interrogate(child, () => text);
