@@ -260,7 +260,7 @@ function missingDomain(field: Field, { start, end }: TextSpan, facts: Completion
 export function encodeAddresses(field: Field, charset: string): Field {
   const from = bodyOffset(field);
   const list = parseAddressList(field.raw, from);
-  const words = list.ok ? addressWords(field.raw, list.value) : textWords(field.raw, from).filter(({ content }) => !/[@<>]/.test(content));
+  const words = list.ok ? addressWords(field.raw, list.value) : looseWords(field.raw, from);
   return { name: field.name, raw: encodeWords(field.raw, words, charset) };
 }
 
@@ -271,6 +271,19 @@ function addressWords(raw: string, { mailboxes, words, comments }: AddressList):
     return { start, end, quoted, content: unquote(quoted ? text.slice(1, -1) : text) };
   });
   return [...inPhrases, ...comments.flatMap(({ start, end }) => commentWords(raw, start, end))].sort((a, b) => a.start - b.start);
+}
+
+/**
+ * Returns the words of what is no address list, but those that may be an address. What separates addresses, encloses a comment or
+ * quotes a name is no part of a word, because encoded it would join the addresses beside it.
+ */
+function looseWords(raw: string, from: number): readonly Word[] {
+  const found = raw.slice(from).matchAll(/"(?:[^"\\]|\\.)*"(?![^ \t\n,:;()<])|[^ \t\n,:;()]+/gs);
+  return [...found].flatMap(({ 0: text, index }) => {
+    const quoted = /^".*"$/s.test(text);
+    const start = from + index;
+    return /[@<>]/.test(text) ? [] : [{ start, end: start + text.length, quoted, content: quoted ? unquote(text.slice(1, -1)) : text }];
+  });
 }
 
 async function encodeText(field: Field, facts: CompletionFacts): Promise<Field> {

@@ -359,6 +359,17 @@ test('M5: a name where an address should be, and what is no address list, is enc
     ['To: Jörg Müller', 'To: =?UTF-8?B?SsO2cmcgTcO8bGxlcg==?=', 'words without brackets'],
     ['To: "Jörg <a@b>', 'To: =?UTF-8?B?IkrDtnJn?= <a@b>', 'a quote that is not closed'],
     ['To: x ö@b y ü', 'To: x ö@b y =?UTF-8?B?w7w=?=', 'what may be an address is never encoded'],
+    [
+      'To: a@b (Jörg), "Ö, Ü" <c@d>,(Ä), e f, Ö: g@h;',
+      'To: a@b (=?UTF-8?B?SsO2cmc=?=), =?UTF-8?B?w5YsIMOc?=\n <c@d>,(=?UTF-8?B?w4Q=?=), e f, =?UTF-8?B?w5Y=?= : g@h;',
+      'what stands between addresses, and around a comment and a name, stays',
+    ],
+    [
+      'To: "Ö"@b, "Ü"<c@d>, =?utf-8?q?=C3=84?=:Ö; e f',
+      'To: "Ö"@b, =?UTF-8?B?w5w=?= <c@d>, =?utf-8?q?=C3=84?=:\n =?UTF-8?B?w5Y=?= ; e f',
+      'no blank',
+    ],
+    ['To: "ö" "Jörg, a b', 'To: =?UTF-8?B?w7YgIkrDtnJn?= , a b', 'a closed quote before one that is not'],
     ['Cc: \u00a0a@b', 'Cc:  a@b', 'a no-break space before an address'],
     ['Cc: Foo\u00a0Bar\u00a0<\u200ba@b\u202f>', 'Cc: =?UTF-8?Q?Foo=C2=A0Bar?= < a@b >', 'within a name it is part of it'],
     ['Cc: \u202aÖ <a@bücher.example>\u202c', 'Cc:  =?UTF-8?B?w5Y=?= <a@xn--bcher-kva.example> ', 'marks of direction'],

@@ -978,6 +978,31 @@ const DIFFERENCES: readonly Difference[] = [
       }),
   },
   {
+    event: '`-t`: `a@b.c <d@b.c>`, `[L] <a@b.c>`',
+    exim: 'errors',
+    ours: 'the address in angle brackets is a recipient',
+    why: 'it is clear who is meant',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        assertEnded(await send(toml, '', ['-t'], 'To: n@x.y <a@x.y>, [L] <b@x.y>\n\nx\n'), 0, [], 'odd names');
+        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>', '<b@x.y>']);
+      }),
+  },
+  {
+    event: '`-t`: several blocks of Resent fields',
+    exim: 'recipients of all',
+    ours: 'of the first',
+    why: 'RFC 5322 §3.6.6: it is the newest',
+    shown: () =>
+      taking(async (host) => {
+        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
+        const blocks = ['a', 'b'].map((name) => `Resent-From: r@x.y\nResent-To: ${name}@x.y\n`).join('');
+        assertEnded(await send(toml, '', ['-t'], `${blocks}To: c@x.y\n\nx\n`), 0, [], 'resent twice');
+        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>']);
+      }),
+  },
+  {
     event: '`-t`: a word that is not ASCII and has no `@`',
     exim: 'a recipient of this host',
     ours: 'an error that names it',
