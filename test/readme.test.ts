@@ -159,6 +159,8 @@ const lasting = (text: string): string =>
   text
     .replace(/\(\d+ ms\)/g, '(N ms)')
     .replace(/after \d+ ms/g, 'after N ms')
+    // A date of one digit is shorter.
+    .replace(/\bSIZE=\d+/g, 'SIZE=N')
     .replace(/(127\.0\.0\.1\]?):\d+/g, '$1:N')
     // The day of the month, in the Date field that is added, has one digit or two.
     .replace(/ SIZE=\d+/g, ' SIZE=N')

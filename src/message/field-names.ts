@@ -15,4 +15,4 @@ export const hasAddresses = (name: string): boolean =>
   SENDERS.includes(name) || RECIPIENTS.includes(name) || OTHER_ADDRESSES.includes(name);
 /** Structured fields in which RFC 2047 §5 allows no encoded word, or in which one would break a signature or an identifier. */
 export const NEVER_ENCODED =
-  /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-.*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;
+  /^(received|return-path|date|message-id|in-reply-to|references|resent-date|resent-message-id|mime-version|content-(?!description$).*|dkim-signature|domainkey-signature|arc-.*|authentication-results|list-(help|unsubscribe|unsubscribe-post|subscribe|post|owner|archive)|autocrypt|archived-at|delivered-to)$/;

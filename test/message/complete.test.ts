@@ -331,6 +331,7 @@ test('raw 8-bit text is encoded where RFC 2047 allows that', async () => {
     ['To: x (ä) y <a@b>', 'To: x (=?UTF-8?B?w6Q=?=) y <a@b>', 'a comment in a phrase'],
     ['To: "=?utf-8?Q?x?=" ö <a@b>', 'To: "=?utf-8?Q?x?=" =?UTF-8?B?w7Y=?= <a@b>', 'a quoted string is no encoded word'],
     ['Return-Receipt-To: Ö <a@b>', 'Return-Receipt-To: =?UTF-8?B?w5Y=?= <a@b>', "another program's address field"],
+    ['Content-Description: schön', 'Content-Description: =?UTF-8?B?c2Now7Zu?=', 'a description is unstructured text'],
     ['Content-Disposition: x; filename="ö"', 'Content-Disposition: x; filename="ö"', 'no encoded word in a parameter'],
     ['References: <ö@x>', 'References: <ö@x>', 'nor in an identifier'],
     ['DKIM-Signature: d=ö', 'DKIM-Signature: d=ö', 'nor where it breaks a signature'],

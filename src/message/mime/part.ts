@@ -166,7 +166,7 @@ const SINGLE_OCTETS = /^(iso-8859-|windows-125|koi8-)/i;
 function encodeField(field: string, charset: string): string | null {
   const name = fieldNameOf(field);
   if (name === 'content-type' || name === 'content-disposition') return encodeParameters(field, charset);
-  if (name === '' || (NEVER_ENCODED.test(name) && name !== 'content-description')) return null;
+  if (name === '' || NEVER_ENCODED.test(name)) return null;
   const raw: Field = { name, raw: field.replace(/[\r\n]+$/, '').replace(/\r\n?/g, '\n') };
   const label = fromUtf8(raw.raw) !== null ? 'UTF-8' : SINGLE_OCTETS.test(charset) ? charset : 'unknown-8bit';
   const encoded = [...SENDERS, ...RECIPIENTS].includes(name)
