@@ -162,8 +162,6 @@ const lasting = (text: string): string =>
     // A date of one digit is shorter.
     .replace(/\bSIZE=\d+/g, 'SIZE=N')
     .replace(/(127\.0\.0\.1\]?):\d+/g, '$1:N')
-    // The day of the month, in the Date field that is added, has one digit or two.
-    .replace(/ SIZE=\d+/g, ' SIZE=N')
     .replace(/^( {2}S: 220 )\S+/gm, '$1HOST')
     .replace(/^( {2}S: 250-)\S+(?= greets)/gm, '$1HOST')
     // Longer or shorter ports and names may move the place where a line is folded.
