@@ -261,6 +261,11 @@ const SSMTP: readonly Row[] = [
     messages: ['plain'],
   },
   {
+    title: 'a hub without a port behind one with a port',
+    files: { [OWN]: `mailhub=nowhere.invalid:@PORT@\nmailhub=127.0.0.1\n${HOST}` },
+    messages: ['plain'],
+  },
+  {
     title: 'the From field is the sender',
     files: { [OWN]: `${HUB}${HOST}FromLineOverride=YES\n` },
     messages: ['plain', 'fields', 'bounce'],

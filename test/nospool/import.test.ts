@@ -416,9 +416,10 @@ test('a folder of nullmailer may have any name', () => {
   }
 });
 
+const notesOf = (files: Files): string[] =>
+  imported(files).notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`);
+
 test('what cannot be understood is said, and never shown where it may be a part of a password', () => {
-  const notesOf = (files: Files): string[] =>
-    imported(files).notes.map(({ place, key, effect, text }) => `${place}: ${key}: ${effect}: ${text}`);
   for (const files of [
     { '/home/me/.esmtprc': 'hostname = a.example username = me password = hunter2\n' },
     { '/home/me/.esmtprc': 'hostname = a.example:25\nusername\nme\npassword\nhunter2\n' },
@@ -454,8 +455,32 @@ test('what cannot be understood is said, and never shown where it may be a part 
       { '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n', '/etc/ssmtp/revaliases': 'me:a@b.example:c:x\n' },
       '/etc/ssmtp/revaliases:1: me: approximated: it is no port: 25 is taken',
     ],
+    [
+      { '/etc/ssmtp/ssmtp.conf': 'mailhub=a:587\n', '/etc/ssmtp/revaliases': 'me:a@b.example\nann:a@b.example:c\n' },
+      '/etc/ssmtp/revaliases:2: ann: dropped: an earlier login has this address, and its smart host, submission://a',
+    ],
+    [
+      { '/etc/dma/dma.conf': 'SMARTHOST a.example\n', '/etc/aliases': '# ours\nroot: ops@b.example # me\n' },
+      '/etc/dma/dma.conf: ALIASES: approximated: in /etc/aliases a comment stands behind an entry, which fails here: give it a line of its own',
+    ],
+    [
+      { '/etc/msmtprc': 'host a\nremove_bcc_headers off\n' },
+      '/etc/msmtprc:2: remove_bcc_headers: approximated: keep_bcc; with -t no Bcc field stays',
+    ],
   ] as readonly (readonly [Files, string])[])
     assert.ok(notesOf(files).includes(note), `${note}\n${notesOf(files).join('\n')}`);
+});
+
+test('the smart host of the first login with an address counts, and a comment on a line of its own is no alias', () => {
+  const two = {
+    '/etc/ssmtp/ssmtp.conf': 'mailhub=a\n',
+    '/etc/ssmtp/revaliases': 'me:a@b.example:c\nann:a@b.example:d\nbob:a@b.example:c\n',
+  };
+  assert.deepEqual(imported(two).toml.match(/smtp:\/\/\w+/g), ['smtp://a', 'smtp://c']);
+  const told = notesOf(two).filter((note) => note.includes('an earlier login'));
+  assert.deepEqual(told, ['/etc/ssmtp/revaliases:2: ann: dropped: an earlier login has this address, and its smart host, smtp://c']);
+  const apart = notesOf({ '/etc/dma/dma.conf': 'SMARTHOST a.example\n', '/etc/aliases': ' # ours # too\nroot: ops@b.example\n# end\n' });
+  assert.ok(!apart.some((note) => note.includes('a comment stands')), apart.join('\n'));
 });
 
 test('a value that is not UTF-8 is an error, because a password would be another one; a comment is none', () => {

@@ -73,7 +73,7 @@ export function importDma(file: ForeignFile, findFile: FindFile): Translation {
   if (credentials) approximate('AUTHPATH', 'dma sends without authentication where the server offers none; here that fails');
   drop('INSECURE', 'credentials go over TLS only; auth.allow_plaintext undoes that');
   setNames(top, settings, findFile, noted);
-  setAliases(top, settings, noted);
+  setAliases(top, settings, findFile, noted);
   for (const [key, why] of Object.entries(WITHOUT_COUNTERPART)) drop(key, why);
   for (const key of settings.keys()) if (!KNOWN_KEYS.includes(key)) drop(key, NOT_KNOWN);
   const hosts = name === '' ? [] : [{ url, tls, auth: credentials }];
@@ -128,7 +128,7 @@ function setNames(top: TomlTable, settings: WrittenSettings, findFile: FindFile,
   map('MASQUERADE', `from = "${top.from}" with force_reverse_path`);
 }
 
-function setAliases(top: TomlTable, settings: WrittenSettings, { map, drop, approximate }: SettingNotes): void {
+function setAliases(top: TomlTable, settings: WrittenSettings, findFile: FindFile, { map, drop, approximate }: SettingNotes): void {
   if (settings.has('NULLCLIENT')) {
     top.aliases = [];
     approximate('NULLCLIENT', 'aliases = []; a recipient without a domain gets one, where dma sends the bare name');
@@ -138,6 +138,8 @@ function setAliases(top: TomlTable, settings: WrittenSettings, { map, drop, appr
   const aliases = settings.get('ALIASES')?.value || '/etc/aliases';
   if (aliases !== '/etc/aliases') top.aliases = [aliases];
   map('ALIASES', 'aliases');
+  if (/^[ \t]*[^#\s][^#\n]*#/m.test(findFile(aliases)?.text ?? ''))
+    approximate('ALIASES', `in ${aliases} a comment stands behind an entry, which fails here: give it a line of its own`);
   const { hostname, qualify_domain: domain } = top;
   if (domain !== undefined && domain !== hostname)
     approximate('ALIASES', `they also hold for recipients at ${domain}; dma has them for those of this host alone`);

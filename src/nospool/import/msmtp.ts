@@ -81,7 +81,7 @@ export function importMsmtp(file: ForeignFile, findFile: FindFile): Translation 
     file,
     0,
     'recipients',
-    'one without a domain gets qualify_recipient, or the name of this host; msmtp sends the bare name',
+    'one without a domain gets qualify_recipient, or the name of this host; msmtp sends the bare name, that of -f as well',
   );
   noteTheRest(file, accounts, alive, notes);
   return { plan: { remarks: [], top, hosts, timeouts, routers, rewrite: {} }, notes };
@@ -387,8 +387,10 @@ function readTop(file: ForeignFile, { settings }: MsmtpAccount, findFile: FindFi
       const domain = mailname(value);
       if (/%/.test(domain) || domain === 'localhost') notes.approximated(file, line, key, 'hostname is the name of the host');
       else map(key, 'hostname', domain);
-    } else if ((key === 'remove_bcc_headers' && !on) || (key === 'keepbcc' && on)) map(key, 'keep_bcc', true);
-    else if (key === 'logfile' && value !== '') map(key, 'log', value === '-' ? 'stderr' : value);
+    } else if ((key === 'remove_bcc_headers' && !on) || (key === 'keepbcc' && on)) {
+      top.keep_bcc = true;
+      notes.approximated(file, line, key, 'keep_bcc; with -t no Bcc field stays');
+    } else if (key === 'logfile' && value !== '') map(key, 'log', value === '-' ? 'stderr' : value);
     else if (key === 'syslog' && value.toLowerCase() !== 'off') {
       if (!settings.get('logfile')?.value) map(key, 'log', 'syslog');
       else notes.dropped(file, line, key, 'there is one log, and logfile is set');

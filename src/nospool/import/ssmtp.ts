@@ -121,14 +121,15 @@ const FIRST_COUNTS = new Set(['authuser', 'authpass', 'authmethod']);
 /** Reads the settings in the order of the file, by keys in lower case, because ssmtp disregards case. */
 function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
   const settings = new Map<string, WrittenSetting>();
+  let port = '';
   for (const { line, text } of numberLines(file)) {
     // "#" begins a comment anywhere, even within a password.
     const found = /^([^=\s]+)\s*=\s*(.*)$/s.exec(text.replace(/#.*$/s, '').trim());
     if (!found) continue;
     const written = found[1] as string;
     const key = written.toLowerCase();
-    const [value = ''] = key === 'addheader' ? [found[2]] : (found[2] as string).split(/[=\s]/, 1);
-    if (key !== 'addheader' && value !== found[2])
+    const [read = ''] = key === 'addheader' ? [found[2]] : (found[2] as string).split(/[=\s]/, 1);
+    if (key !== 'addheader' && read !== found[2])
       notes.approximated(file, line, written, 'it was read as ssmtp does, up to the first blank or "="');
     if (/^\s|^[^=]*\s=|^[^=]*=\s/.test(text)) notes.approximated(file, line, written, HIDDEN);
     const before = settings.get(key);
@@ -136,6 +137,10 @@ function readSettings(file: ForeignFile, notes: Notes): WrittenSettings {
       notes.dropped(file, line, written, `line ${before.line} is the first, and counts`);
       continue;
     }
+    if (key === 'remoteport') port = read;
+    else if (key === 'mailhub') port = splitHost(read).port || port;
+    // A hub without a port keeps that of an earlier line.
+    const value = key === 'mailhub' && read !== '' && port !== '' ? `${splitHost(read).name}:${port}` : read;
     setLast(settings, key, { line, key: written, value }, { file, notes });
   }
   return settings;
@@ -245,6 +250,8 @@ function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub,
     if (before) notes.dropped(file, before.line, login, printLaterCounts(line));
     last.set(login, { line, parts });
   }
+  // Routers match addresses, so the first login of an address decides.
+  const urls = new Map<string, string>();
   for (const [login, { line, parts }] of last) {
     const [address = '', name = hub.name, written = ''] = parts;
     if (address === '') continue;
@@ -252,8 +259,12 @@ function readRevaliases(file: ForeignFile, { notes, rewrite, routers, host, hub,
     notes.mapped(file, line, login, `rewrite: ${address}`);
     notes.approximated(file, line, login, 'the From field is rewritten as well where it names that login; ssmtp leaves it');
     const port = portOr(hub.port, written, (text) => notes.approximated(file, line, login, text));
-    if (name === hub.name && port === hub.port) continue;
     const url = urlOf(name, port, security === 'tls' ? 'tls' : 'smtp');
+    const before = urls.get(address);
+    urls.set(address, before ?? url);
+    if (before !== undefined && before !== url)
+      notes.dropped(file, line, login, `an earlier login has this address, and its smart host, ${before}`);
+    if (before !== undefined || url === host.url) continue;
     const router = routerName(login, routers);
     routers.push({
       settings: { name: router, driver: 'manualroute', senders: [address] },
