@@ -164,8 +164,6 @@ const lasting = (text: string): string =>
     .replace(/(127\.0\.0\.1\]?):\d+/g, '$1:N')
     .replace(/^( {2}S: 220 )\S+/gm, '$1HOST')
     .replace(/^( {2}S: 250-)\S+(?= greets)/gm, '$1HOST')
-    // The day of the month in Date has one digit or two.
-    .replace(/ SIZE=25[01]\b/g, ' SIZE=N')
     // Longer or shorter ports and names may move the place where a line is folded.
     .replace(/\s+/g, ' ')
     .trim();
