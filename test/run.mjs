@@ -21,9 +21,6 @@ const IN_WORLD = /^(?:(?:interop|surroundings|world|packaging)\/|faults\/torture
 /** Rooms whose tests say what coverage.mjs asks; in the others, and where a test goes the same ways a million times, it would only take time. */
 const COVERING = /^(?!smtp\/exploration|library\/soak)(?:smtp|router|message|config|transport|submit|library)\//;
 
-/** Files that run programs with faults put into them: such a program may do anything behind the tests, as long as all of them have passed. */
-const FAULTY = /^faults\/walks-faults/;
-
 const bun = process.env.TEST_RUNTIME;
 const jobs = Number(process.env.TEST_JOBS) || availableParallelism() + 1;
 const patterns = process.argv.slice(2).map((argument) => new RegExp(argument.replace(/^(\W*)(?:\.\/)?test\//, '$1')));
@@ -81,19 +78,10 @@ function threadsOf({ pid }) {
   }
 }
 
-/** Its main thread has ended, and the system still clears away another: on a busy machine that was seen to take more than ten seconds. */
-function hasExited({ pid }) {
-  try {
-    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return false;
-  }
-}
-
-/** Asks a process that does not end what it waits for; one that spins does not hear that, and the debugger says where it is. */
+/** Asks a process that does not end what it waits for. One that spins does not hear that, and the debugger says where; Node itself, at its very end, dies of it. */
 async function interrogate(child, told) {
-  child.kill('SIGPWR');
   child.stdout.emit('data', threadsOf(child));
+  child.kill('SIGPWR');
   await pass(1000);
   if (bun || told().includes('\nopen: ')) return;
   child.stdout.emit('data', threadsOf(child));
@@ -131,8 +119,6 @@ function run(names) {
   let text = '';
   let hasRun = false;
   let lingering;
-  // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
-  const mayStay = bun || names.every((name) => FAULTY.test(name));
   const late = setTimeout(async () => {
     text += `\nnot finished within ${LIMIT / 1000} s\n`;
     await interrogate(child, () => text);
@@ -146,15 +132,14 @@ function run(names) {
       clearTimeout(late);
       lingering = setTimeout(
         async () => {
-          for (let i = 0; i < 60 && hasExited(child); i++) await pass(1000);
-          if (child.exitCode !== null || child.signalCode !== null) return;
-          if (!mayStay) {
+          // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
+          if (!bun) {
             text += '\nthe tests are over, and the process does not end: something is left open\n';
             await interrogate(child, () => text);
           }
           child.kill('SIGKILL');
         },
-        mayStay ? 1000 : 10_000,
+        bun ? 1000 : 10_000,
       );
     });
   return new Promise((resolve) =>
@@ -166,7 +151,7 @@ function run(names) {
       const [total = 0, passed = 0, skipped = 0] = ['Total', 'Passed', 'Skipped'].map((word) =>
         Number(new RegExp(`${word}:\\s+(\\d+)`).exec(text.slice(-2000))?.[1] ?? 0),
       );
-      const hasEnded = code === 0 || (mayStay && code === null && total === passed);
+      const hasEnded = code === 0 || (bun && code === null && total === passed);
       const idle = total + skipped === 0 ? names : names.filter((name) => !text.includes(name));
       if (idle.length > 0) text += `\nno test ran in ${idle.join(', ')}\n`;
       resolve({ text, passed, failed: Math.max(total - passed, hasEnded && idle.length === 0 ? 0 : 1) });

@@ -114,7 +114,8 @@ class NodeWire implements Wire {
     try {
       // An end of TLS that nobody announced is no failure to some (Go), between two of its records.
       if (breaks && this.#base) this.#base.destroy(breaks);
-      else if (breaks) (this.#stream as Socket).resetAndDestroy();
+      // Node never closes a socket that is to be reset while it ends.
+      else if (breaks && !this.#stream.writableEnded) (this.#stream as Socket).resetAndDestroy();
     } catch {
       // Only TCP can.
     }

@@ -1,4 +1,4 @@
-/** Walks find the faults that are put into the library. What such a program leaves open, or does for ever, says nothing. WALKS over 100 look for every fault, else for every third. */
+/** Walks find the faults that are put into the library. WALKS over 100 look for every fault, else for every third. */
 import assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { within } from '../support/within.ts';

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import { suite } from 'uvu';
 import { type Outcome, Pool, type PoolOptions } from '../../src/library/index.ts';
 import { Dice } from '../faults/support/worlds/time.ts';
+import { reset } from '../support/reset.ts';
 import { type Deed, startHost, type Talk } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
 import { ENVELOPE, watch } from './doors.ts';
@@ -40,7 +41,7 @@ async function startServer({ below, isIn, one }: Dice, isRough: boolean) {
   const end = ({ socket, say }: Talk, how = one(['421', 'close', 'reset'])): undefined => {
     leave(socket);
     if (how === '421') say('421 4.4.2 enough\n');
-    if (how === 'reset') socket.resetAndDestroy();
+    if (how === 'reset') reset(socket);
     else socket.end();
   };
   const at =

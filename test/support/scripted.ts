@@ -11,6 +11,7 @@ import { createSecureContext, createServer as createTlsServer, TLSSocket, type T
 import { fileURLToPath } from 'node:url';
 import type { Ended, Source } from '../../src/message/source.ts';
 import { type Certificate, makeCertificate } from '../../src/transport/tls/certificate.ts';
+import { reset } from './reset.ts';
 import { type Talk, talkOn } from './talk.ts';
 import { serverText, type Transcript } from './transcript.ts';
 
@@ -111,7 +112,7 @@ export async function startFollowing(linesOf: (connection: number) => Lines, tls
       const [word, count] = line.split(' ');
       if (word === '*silence') return;
       else if (word === '*deaf') talk.socket.pause();
-      else if (word === '*reset') return void plain.resetAndDestroy();
+      else if (word === '*reset') return reset(plain);
       else if (word === '*destroy') return void plain.destroy();
       else if (word === '*close') break;
       else if (word === '*wait') {

@@ -5,6 +5,7 @@
  */
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
+import { reset } from './reset.ts';
 import { type Talk, talkOn } from './talk.ts';
 
 /** Where a session stands. RCPT is counted, `RCPT 1`, `RCPT 2`; alone it stands for each. */
@@ -199,7 +200,7 @@ export async function converse(plain: Socket, options: SmarthostOptions, { heard
     const deed = script[phase] ?? (phase.startsWith('RCPT') ? script.RCPT : undefined);
     const said = typeof deed === 'function' ? await deed(talk) : (deed ?? usual);
     if (said === 'close') talk.socket.end();
-    else if (said === 'reset') (talk.socket instanceof TLSSocket ? plain : talk.socket).resetAndDestroy();
+    else if (said === 'reset') reset(talk.socket instanceof TLSSocket ? plain : talk.socket);
     else if (said === 'drop') talk.socket.destroy();
     else if (said === 'hang') talk.socket.pause();
     else if (said !== undefined && said !== 'silence') {

@@ -471,6 +471,18 @@ for (const [name, connect] of SOCKETS) {
       stop();
     }));
 
+  test(`${name}: one that has ended and then breaks is closed`, () =>
+    within(10_000, async () => {
+      const { wire, peer, stop } = await pair(connect);
+      const { closed } = watch(wire);
+      const left = new Promise((resolve) => peer.resume().on('error', resolve).on('end', resolve));
+      wire.end();
+      wire.destroy(true);
+      await closed;
+      await left;
+      stop();
+    }));
+
   const RESETS: readonly (readonly [what: string, reset: (wire: Wire, peer: Socket) => void])[] = [
     ['while both wait', (_, peer) => void peer.resetAndDestroy()],
     [

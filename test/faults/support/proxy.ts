@@ -3,6 +3,7 @@
  * direction, or at a marker in it. It records what it passed on. It knows nothing of SMTP or TLS: it counts octets.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { reset } from '../../support/reset.ts';
 
 export type Direction = 'toServer' | 'toClient';
 
@@ -140,8 +141,8 @@ function join(client: Socket, server: Socket, index: number, options: ProxyOptio
         return 0;
       case 'reset':
         over = true;
-        client.resetAndDestroy();
-        server.resetAndDestroy();
+        reset(client);
+        reset(server);
         return 0;
       case 'halfClose':
         line.to.end();
@@ -231,7 +232,7 @@ function join(client: Socket, server: Socket, index: number, options: ProxyOptio
         }
       } catch {
         // The other side learns of it as this one did: a reset is passed on as a reset.
-        if (!over) to.resetAndDestroy();
+        if (!over) reset(to);
       }
       done = true;
       wake();
@@ -264,7 +265,7 @@ function join(client: Socket, server: Socket, index: number, options: ProxyOptio
   ];
   for (const line of lines) void pump(line);
   server.once('close', (broken) => {
-    if (broken && !over) client.resetAndDestroy();
+    if (broken && !over) reset(client);
   });
   return {
     said: (direction) => Buffer.concat(kept[direction]).toString('latin1'),

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import type { Server } from '../../../../src/library/index.ts';
 import { type Certificate, makeCertificate } from '../../../../src/transport/tls/certificate.ts';
+import { reset } from '../../../support/reset.ts';
 import { Conversation, type HostTerms, type Taken } from '../worlds/host.ts';
 import { Dice } from '../worlds/time.ts';
 import { LIMIT, PASSWORD, type ServerPlan } from './plan.ts';
@@ -97,7 +98,7 @@ function join(socket: Socket, begin: () => Conversation, isImplicit: boolean, sh
   };
   const start = (): Conversation => {
     const begun = begin();
-    begun.stream.on('error', () => socket.resetAndDestroy());
+    begun.stream.on('error', () => reset(socket));
     socket.on('close', () => begun.stream.destroy());
     return begun;
   };
