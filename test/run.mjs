@@ -79,12 +79,12 @@ function threadsOf({ pid }) {
 }
 
 /** Asks a process that does not end what it waits for. One that spins does not hear that, and the debugger says where; Node itself, at its very end, dies of it. */
-async function interrogate(child, told) {
-  child.stdout.emit('data', threadsOf(child));
+async function interrogate(child, told, tell) {
+  tell(threadsOf(child));
   child.kill('SIGPWR');
   await pass(1000);
   if (bun || told().includes('\nopen: ')) return;
-  child.stdout.emit('data', threadsOf(child));
+  tell(threadsOf(child));
   child.kill('SIGUSR1');
   await pass(1000);
   const [, address] = /Debugger listening on ws:\/\/([\d.:]+)/.exec(told()) ?? [];
@@ -101,7 +101,7 @@ async function interrogate(child, told) {
   }
   inspecting.kill();
   const frames = text.split('\n').filter((line) => /^(?:debug> )*(?:break in |#\d)/.test(line));
-  child.stdout.emit('data', `${frames.join('\n')}\n`);
+  tell(`${frames.join('\n')}\n`);
 }
 
 /** Runs the files of one unit; what they printed, and how many tests passed and failed. */
@@ -119,14 +119,17 @@ function run(names) {
   let text = '';
   let hasRun = false;
   let lingering;
+  const tell = (words) => {
+    text += words;
+  };
   const late = setTimeout(async () => {
-    text += `\nnot finished within ${LIMIT / 1000} s\n`;
-    await interrogate(child, () => text);
+    tell(`\nnot finished within ${LIMIT / 1000} s\n`);
+    await interrogate(child, () => text, tell);
     child.kill('SIGKILL');
   }, LIMIT);
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk) => {
-      text += chunk;
+      tell(chunk);
       if (hasRun || !/Duration:.*\n/.test(text.slice(-2000))) return;
       hasRun = true;
       clearTimeout(late);
@@ -134,8 +137,8 @@ function run(names) {
         async () => {
           // Under Bun what a test leaves open keeps the process alive; under Node it is a fault of the test.
           if (!bun) {
-            text += '\nthe tests are over, and the process does not end: something is left open\n';
-            await interrogate(child, () => text);
+            tell('\nthe tests are over, and the process does not end: something is left open\n');
+            await interrogate(child, () => text, tell);
           }
           child.kill('SIGKILL');
         },

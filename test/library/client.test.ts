@@ -16,6 +16,7 @@ import {
   type TraceEvent,
 } from '../../src/library/index.ts';
 import { sink } from '../../src/testing/index.ts';
+import { reset } from '../support/reset.ts';
 import { conversing, startScripted, usual } from '../support/scripted.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
@@ -517,7 +518,7 @@ for (const [what, options, policies, wanted] of REFUSED)
 
 const ENDS: Readonly<Record<string, (socket: import('node:net').Socket) => void>> = {
   FIN: (socket) => socket.end(),
-  RST: (socket) => socket.resetAndDestroy(),
+  RST: (socket) => reset(socket),
   421: (socket) => socket.end('421 4.3.2 going down\r\n'),
 };
 

@@ -33,6 +33,7 @@ import { Tokens } from '../../src/library/nodemailer/oauth.ts';
 import { readSettings, type Settings } from '../../src/library/nodemailer/options.ts';
 import { sink } from '../../src/testing/index.ts';
 import { startSocks } from '../support/proxies.ts';
+import { reset } from '../support/reset.ts';
 import { errorOf, type Failed, type Info, MAIL, MAKERS } from '../support/side-by-side.ts';
 import { type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { within } from '../support/within.ts';
@@ -885,7 +886,7 @@ for (const [size, fate] of [
       script: {
         content({ socket }) {
           count += 1;
-          if (count === 1) socket.resetAndDestroy();
+          if (count === 1) reset(socket);
           lose();
           return count === 1 ? undefined : '';
         },

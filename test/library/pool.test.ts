@@ -20,6 +20,7 @@ import {
   type Server,
 } from '../../src/library/index.ts';
 import { sink } from '../../src/testing/index.ts';
+import { reset } from '../support/reset.ts';
 import { conversing, startScripted, usual } from '../support/scripted.ts';
 import { type Deed, type SmarthostOptions, startHost, type TestHost } from '../support/smarthost.ts';
 import { tunnelTo } from '../support/streams.ts';
@@ -395,7 +396,7 @@ test('never again: what is uncertain, what was refused, and content that cannot 
 
 for (const [name, end] of [
   ['FIN', (socket: Socket) => void socket.end()],
-  ['RST', (socket: Socket) => void socket.resetAndDestroy()],
+  ['RST', (socket: Socket) => reset(socket)],
   ['421', (socket: Socket) => void socket.end('421 4.4.2 idle for too long\r\n')],
 ] as const)
   test(`an idle session that the server ends by ${name} costs no failure, also when the message is given at that moment`, () =>

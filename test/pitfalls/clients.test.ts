@@ -22,6 +22,7 @@ import { unreached } from '../../src/transport/wire.ts';
 import { allStrings, check } from '../smtp/client/content-model.ts';
 import { COMMAND, ENVIRONMENT, run, setUp, start, toHosts } from '../support/command.ts';
 import { connect, messageOf, TIMEOUTS, transactionOf } from '../support/engine.ts';
+import { reset } from '../support/reset.ts';
 import { serverCertificate } from '../support/scripted.ts';
 import { replay } from '../support/transcript.ts';
 import { within } from '../support/within.ts';
@@ -464,7 +465,7 @@ pitfall(31, 'an early refusal is told, though the connection is reset behind it'
     await raw(
       conversing((line, socket) => {
         if (line !== 'DATA') return usual(line);
-        setTimeout(() => socket.write('552 5.3.4 too big\r\n', () => setTimeout(() => socket.resetAndDestroy(), i * 5)), 20);
+        setTimeout(() => socket.write('552 5.3.4 too big\r\n', () => setTimeout(() => reset(socket), i * 5)), 20);
         return '354 go\r\n';
       }),
       async (port) => assertFailed(await send([hostAt(port)], { message: LARGE(16 * 1024 * 1024) }), /552 5\.3\.4 too big$/),
@@ -517,7 +518,7 @@ pitfall(34, 'the verdict is lost: uncertain, in so many words, and no other host
 pitfall(35, 'what happens after the verdict changes nothing', () =>
   raw(
     conversing((line, socket) => {
-      if (line === '.') socket.write('250 taken\r\n', () => setTimeout(() => socket.resetAndDestroy(), 5));
+      if (line === '.') socket.write('250 taken\r\n', () => setTimeout(() => reset(socket), 5));
       return line === '.' ? '' : usual(line);
     }),
     async (port) => {

@@ -24,6 +24,7 @@ import { CLEAN, type Ended, type Source } from '../../src/message/source.ts';
 import { drain } from '../../src/process/stdin/drain.ts';
 import { openStdin } from '../../src/process/stdin/open.ts';
 import { readAhead, readAheadInThreads } from '../../src/process/stdin/read-ahead.ts';
+import { reset } from '../support/reset.ts';
 import { within } from '../support/within.ts';
 
 const test = suite('process/stdin');
@@ -261,7 +262,7 @@ for (const [name, runtime] of RUNTIMES) {
       const child = started(runtime, [probe, 'count'], sockets.far);
       const ran = finished(child);
       await new Promise((resolve) => child.stdout?.once('data', resolve));
-      sockets.near.resetAndDestroy();
+      reset(sockets.near);
       const { said } = await ran;
       assert.equal(said[1]?.end, 'failed');
       assert.match(String(said[1]?.detail), /standard input cannot be read: connection reset by peer \(ECONNRESET\)/);
@@ -272,7 +273,7 @@ for (const [name, runtime] of RUNTIMES) {
     within(LIMIT, async () => {
       const sockets = await pair('127.0.0.1');
       await new Promise((resolve) => sockets.near.write('hello', resolve));
-      sockets.near.resetAndDestroy();
+      reset(sockets.near);
       await new Promise((resolve) => setTimeout(resolve, 50));
       const { said } = await finished(started(runtime, [probe, 'count', 'at once'], sockets.far));
       assert.equal(said[1]?.octets, 5);

@@ -489,6 +489,15 @@ const takenAs =
     assert.doesNotMatch(messages[0]?.content ?? '', not);
   };
 
+/** A message of `-t` is taken for these. */
+const takenFor =
+  (input: string, recipients: readonly string[], what: string): Difference['shown'] =>
+  async () => {
+    const { sent, messages } = await sentTo(['-t'], input);
+    assertEnded(sent, 0, [], what);
+    assert.deepEqual(messages[0]?.recipients, recipients);
+  };
+
 const offering = (...keywords: readonly string[]): readonly string[] => [
   ...GREETED.slice(0, 2),
   ['250-server id', ...keywords.map((keyword) => `250-${keyword}`), '250 OK'].join('\r\n'),
@@ -933,12 +942,7 @@ const DIFFERENCES: readonly Difference[] = [
     exim: 'folds the field',
     ours: 'ends the line',
     why: 'callers mix line ends; a field must not vanish in the one before it',
-    shown: () =>
-      taking(async (host) => {
-        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
-        assertEnded(await send(toml, '', ['-t'], 'To: a@x.y\r\nSubject: x\nCc: b@x.y\r\n\r\nx\r\n'), 0, [], 'LF');
-        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>', '<b@x.y>']);
-      }),
+    shown: takenFor('To: a@x.y\r\nSubject: x\nCc: b@x.y\r\n\r\nx\r\n', ['<a@x.y>', '<b@x.y>'], 'LF'),
   },
   {
     event: 'header section: CR CR LF on a line of its own',
@@ -957,12 +961,7 @@ const DIFFERENCES: readonly Difference[] = [
     exim: 'lost behind the end of a group, an error elsewhere',
     ours: 'a recipient',
     why: 'nobody who is named may be left out; Postfix and Outlook separate so',
-    shown: () =>
-      taking(async (host) => {
-        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
-        assertEnded(await send(toml, '', ['-t'], 'To: G: a@x.y; b@x.y\nCc: c@x.y; d@x.y\n\nx\n'), 0, [], 'semicolons');
-        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>', '<b@x.y>', '<c@x.y>', '<d@x.y>']);
-      }),
+    shown: takenFor('To: G: a@x.y; b@x.y\nCc: c@x.y; d@x.y\n\nx\n', ['<a@x.y>', '<b@x.y>', '<c@x.y>', '<d@x.y>'], 'semicolons'),
   },
   {
     event: '`-t`: a comment that is not closed and holds an address',
@@ -982,25 +981,18 @@ const DIFFERENCES: readonly Difference[] = [
     exim: 'errors',
     ours: 'the address in angle brackets is a recipient',
     why: 'it is clear who is meant',
-    shown: () =>
-      taking(async (host) => {
-        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
-        assertEnded(await send(toml, '', ['-t'], 'To: n@x.y <a@x.y>, [L] <b@x.y>\n\nx\n'), 0, [], 'odd names');
-        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>', '<b@x.y>']);
-      }),
+    shown: takenFor('To: n@x.y <a@x.y>, [L] <b@x.y>\n\nx\n', ['<a@x.y>', '<b@x.y>'], 'odd names'),
   },
   {
     event: '`-t`: several blocks of Resent fields',
     exim: 'recipients of all',
     ours: 'of the first',
     why: 'RFC 5322 §3.6.6: it is the newest',
-    shown: () =>
-      taking(async (host) => {
-        const toml = `smarthosts = [${url(host.port)}]\naliases = []`;
-        const blocks = ['a', 'b'].map((name) => `Resent-From: r@x.y\nResent-To: ${name}@x.y\n`).join('');
-        assertEnded(await send(toml, '', ['-t'], `${blocks}To: c@x.y\n\nx\n`), 0, [], 'resent twice');
-        assert.deepEqual(host.messages[0]?.recipients, ['<a@x.y>']);
-      }),
+    shown: takenFor(
+      'Resent-From: r@x.y\nResent-To: a@x.y\nResent-From: r@x.y\nResent-To: b@x.y\nTo: c@x.y\n\nx\n',
+      ['<a@x.y>'],
+      'resent twice',
+    ),
   },
   {
     event: '`-t`: a word that is not ASCII and has no `@`',

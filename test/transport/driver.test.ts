@@ -18,6 +18,7 @@ import type { Trace } from '../../src/transport/observer.ts';
 import { printSocketError } from '../../src/transport/socket-error.ts';
 import { unreached, type Wire } from '../../src/transport/wire.ts';
 import { contentOf, hostAt, MESSAGE, optionsFor, sentences, tlsRequired, tlsWorld, transactionTo, verdictOf } from '../support/delivery.ts';
+import { reset } from '../support/reset.ts';
 import { type Deed, type Phase, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { untilClosed, wireTo } from '../support/sockets.ts';
 import { printOutcome } from '../support/transcript.ts';
@@ -289,11 +290,11 @@ const after =
     return undefined;
   };
 const ENDS: readonly (readonly [string, Deed, boolean])[] = [
-  ['a reset', after(({ socket }) => socket.resetAndDestroy()), false],
+  ['a reset', after(({ socket }) => reset(socket)), false],
   ['the end', after(({ socket }) => socket.end()), false],
   ['a half-close at once', ({ socket }) => void socket.end('250 2.0.0 taken\r\n'), false],
   ['the end without close_notify', after(({ socket }) => (socket as unknown as { _parent: Socket })._parent.destroy()), true],
-  ['a reset', after(({ socket }) => (socket as unknown as { _parent: Socket })._parent.resetAndDestroy()), true],
+  ['a reset', after(({ socket }) => reset((socket as unknown as { _parent: Socket })._parent)), true],
   ['nonsense', '250 2.0.0 taken\r\nhello\r\n', false],
   ['a farewell', '250 2.0.0 taken\r\n421 4.3.2 bye\r\n', true],
 ];
@@ -421,7 +422,7 @@ test('V2: octets that do not move are waited for no longer than a block’s time
 
 const IDLE: readonly (readonly [string, (talk: Talk) => void])[] = [
   ['closes', ({ socket }) => socket.end()],
-  ['resets', ({ socket }) => socket.resetAndDestroy()],
+  ['resets', ({ socket }) => reset(socket)],
   ['says 421', ({ say }) => say('421 4.4.2 idle for too long\n')],
   ['says 421 and closes', ({ socket }) => socket.end('421 4.4.2 idle for too long\r\n')],
   ['says something', ({ say }) => say('250 hello?\n')],

@@ -12,6 +12,7 @@ import { Connection, type ConnectionOptions, type ContentOpener, type MessageOpt
 import { nodeWire } from '../../src/transport/node-wire.ts';
 import { type Wire as LiveWire, unreached } from '../../src/transport/wire.ts';
 import { MESSAGE, PLAN_OF_MANY as PLAN, transactionTo } from '../support/delivery.ts';
+import { reset } from '../support/reset.ts';
 import { type Deed, type SmarthostOptions, startHost, type Talk, type TestHost } from '../support/smarthost.ts';
 import { untilClosed, wireTo } from '../support/sockets.ts';
 import { printOutcome } from '../support/transcript.ts';
@@ -96,7 +97,7 @@ function slow(): { readonly content: ContentOpener; readonly isOpen: () => boole
 
 const IDLE: readonly (readonly [string, (talk: Talk) => void])[] = [
   ['closes', ({ socket }) => socket.end()],
-  ['resets', ({ socket }) => socket.resetAndDestroy()],
+  ['resets', ({ socket }) => reset(socket)],
   ['says 421', ({ say }) => say('421 4.4.2 idle for too long\n')],
 ];
 for (const [what, deed] of IDLE)

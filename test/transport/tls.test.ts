@@ -21,6 +21,7 @@ import { wantedNames } from '../../src/transport/tls/peername.ts';
 import { keyBits, prepareTls, type TlsMaterial, type TlsPreparation } from '../../src/transport/tls/tls.ts';
 import { OF_CONFIGURATION } from '../../src/transport/tls/words.ts';
 import type { Connect, Reached, Wire, WireEnd } from '../../src/transport/wire.ts';
+import { reset } from '../support/reset.ts';
 import { wireTo } from '../support/sockets.ts';
 import { within } from '../support/within.ts';
 
@@ -541,7 +542,7 @@ test('pitfall 27: the sentence for a port that greets in clear says what to writ
 test('a server that closes or resets instead of a handshake is a failure in words', async () => {
   for (const end of [
     (socket: net.Socket) => socket.end(),
-    (socket: net.Socket) => socket.resetAndDestroy(),
+    (socket: net.Socket) => reset(socket),
     (socket: net.Socket) => socket.destroy(),
   ]) {
     const server = net.createServer((socket) => void socket.once('data', () => end(socket)));

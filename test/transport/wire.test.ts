@@ -13,6 +13,7 @@ import { connectNode, nodeWire } from '../../src/transport/node-wire.ts';
 import { makeCertificate } from '../../src/transport/tls/certificate.ts';
 import { CLOSED, type Connect, type TlsTerms, type Unreached, type Wire, type WireEnd } from '../../src/transport/wire.ts';
 import { startDeaf } from '../support/deaf.ts';
+import { reset } from '../support/reset.ts';
 import { wireTo } from '../support/sockets.ts';
 import { loop, tunnelTo } from '../support/streams.ts';
 import { within } from '../support/within.ts';
@@ -483,32 +484,32 @@ for (const [name, connect] of SOCKETS) {
       stop();
     }));
 
-  const RESETS: readonly (readonly [what: string, reset: (wire: Wire, peer: Socket) => void])[] = [
-    ['while both wait', (_, peer) => void peer.resetAndDestroy()],
+  const RESETS: readonly (readonly [what: string, act: (wire: Wire, peer: Socket) => void])[] = [
+    ['while both wait', (_, peer) => reset(peer)],
     [
       'while we write',
       (wire, peer) => {
         peer.pause();
         wire.write(Buffer.alloc(32 << 20));
-        setTimeout(() => peer.resetAndDestroy(), 20);
+        setTimeout(() => reset(peer), 20);
       },
     ],
     [
       'before we write',
       (wire, peer) => {
-        peer.resetAndDestroy();
+        reset(peer);
         // The system has it, and this process has not looked yet.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
         wire.write('x');
       },
     ],
   ];
-  for (const [what, reset] of isCopy ? RESETS.slice(0, 2) : RESETS)
+  for (const [what, act] of isCopy ? RESETS.slice(0, 2) : RESETS)
     test(`${name}: a reset ${what} has its words and its code`, () =>
       within(10_000, async () => {
         const { wire, peer, stop } = await pair(connect);
         const { told, closed } = watch(wire);
-        reset(wire, peer);
+        act(wire, peer);
         assert.deepEqual(await closed, { detail: 'connection reset by the server', systemCode: 'ECONNRESET' });
         if (isBun) assert.ok(!told.includes('(end)'), 'it is no end');
         stop();
