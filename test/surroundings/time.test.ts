@@ -19,6 +19,7 @@ import {
   type Ended,
   endOf,
   findBreach,
+  isFull,
   killChildren,
   later,
   RUNTIMES,
@@ -33,9 +34,9 @@ import {
 
 /** No deaf host: what it does not answer comes too late at any rate. */
 const MOMENTS = momentsOf(0).filter(({ name, stands }) => stands !== 'loading' && name !== 'connecting');
-/** Seconds, for a busy machine. */
-const SHORT = 2;
-const LONG = 2.6;
+/** Seconds, enough for a run to come to its moment beside all other rows. */
+const SHORT = isFull ? 5 : 2;
+const LONG = SHORT + 0.6;
 
 const isSent = (ended: Ended): string | null => findBreach(ended) ?? (ended.status === 0 ? null : 'it is not sent');
 
@@ -74,7 +75,7 @@ function tryStop({ runtime, moment, isOfAll }: Stop): Promise<Tried> {
     goesOn: false,
     findFault(ended) {
       // The resolver has a clock of its own: it asks again, and forgets the answer that waits for it.
-      const isForgotten = moment === RESOLVING && ended.stderr.includes('took longer than 2 s (timeouts.resolve)');
+      const isForgotten = moment === RESOLVING && ended.stderr.includes(`took longer than ${SHORT} s (timeouts.resolve)`);
       if (isForgotten) return findBreach(ended);
       if (!isOfAll || moment.stands !== 'before') return isSent(ended);
       // The time of the whole delivery ends what is not committed by then.
