@@ -69,7 +69,7 @@ export interface NameQuestion {
 
 /** Whether there is TLS, and whom to trust. What stands here counts for one server. */
 export interface TlsOptions {
-  /** 'required': nothing is sent in clear. 'opportunistic': TLS if the server offers it, whoever it is. Default: required, and off on loopback. */
+  /** 'required': nothing is sent in clear. 'opportunistic': TLS if the server offers it, with a certificate that is good. Default: required, and off on loopback. */
   readonly mode?: 'required' | 'opportunistic' | 'off' | undefined;
   /** False: any certificate will do. */
   readonly verify?: boolean | undefined;

@@ -74,6 +74,21 @@ for (const [title, make] of MESSAGES)
     }),
   );
 
+octets('a long part of ASCII is equal at a server without 8BITMIME where it declares 7bit, and converted where it declares nothing', () =>
+  within(20_000, async () => {
+    const host = await startHost({ offers: ['PIPELINING'] });
+    const transporter = MAKERS.nospool({ host: '127.0.0.1', port: host.port });
+    const body = 'line of text\r\n'.repeat(5000);
+    const declared = `Subject: x\r\nContent-Transfer-Encoding: 7bit\r\n\r\n${body}`;
+    await transporter.sendMail(raw(declared));
+    await transporter.sendMail(raw(HEAD + body));
+    assert.equal(host.held[0]?.octets.toString(), declared);
+    assert.match(String(host.held[1]?.octets), /\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nline of text\r\n/);
+    await transporter.close();
+    await host.stop();
+  }),
+);
+
 octets('the size counts what DATA sends, however the octets are cut', () => {
   const rows: readonly (readonly [content: string, sent: string])[] = [
     ['a\r\n', 'a\r\n.\r\n'],

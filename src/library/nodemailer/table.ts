@@ -35,7 +35,7 @@ export const OPTIONS: Table = {
   secure: ['mapped', 'TLS from the first octet; also where the port is 465 and `secure` is left out'],
   requireTLS: ['mapped', 'the default, except that a server on loopback needs no TLS; `true` asks for it there, too'],
   ignoreTLS: ['mapped', 'never TLS; a password then needs `auth.allowPlaintext` unless the server is on loopback'],
-  opportunisticTLS: ['mapped', 'TLS if the server offers it, whoever it is; in clear if it does not; `requireTLS` goes before it'],
+  opportunisticTLS: ['mapped', 'TLS if the server offers it, with a certificate that is good; in clear if it does not; `requireTLS` goes before it'],
   secured: ['mapped', '`getSocket` gives sockets that are secured already'],
   servername: ['mapped', 'as `tls.servername`'],
   tls: ['mapped', 'see below'],
