@@ -518,6 +518,12 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     ['{login}@host.example.org', false, true],
   ],
   [
+    'auto_from of msmtp needs no maildomain, and wins over from and -f',
+    { '/etc/msmtprc': 'host 127.0.0.1\nfrom web1@example.net\nauto_from on\n' },
+    ({ from, forceFrom, forceReversePath }) => [from, forceFrom, forceReversePath],
+    ['{login}', false, true],
+  ],
+  [
     'the first AuthUser of ssmtp counts',
     { '/etc/ssmtp/ssmtp.conf': 'mailhub=127.0.0.1:2525\nAuthUser=first\nAuthUser=second\nAuthPass=p1\nAuthPass=p2\n' },
     hosts,
@@ -686,7 +692,7 @@ test('dma and ssmtp: at which domain aliases take the mail of other people is to
   ])
     assert.deepEqual(dma(none), [], none);
   assert.deepEqual(told({ '/etc/ssmtp/ssmtp.conf': 'mailhub=a\nroot=ops@example.net\nrewriteDomain=example.org\n' }), [
-    'the router also takes mail in which example.org is written behind such a login; ssmtp does not',
+    'the router also takes mail in which example.org or localhost is written behind such a login; ssmtp does not',
   ]);
 });
 

@@ -19,6 +19,7 @@ export const STRONGEST_MECHANISM = 'the strongest mechanism that both sides have
 export const PASSWORD_IN_FILE = 'better in a file of its own, named by auth.password_file';
 export const NO_PASSWORD = 'no password is written: put it into /etc/nospool/password';
 export const NOT_SHA_256 = 'only SHA-256 is accepted; "nospool check" prints it';
+export const NULL_STAYS = "-f '<>' stays the null reverse-path, where it was replaced";
 export const NO_IP_ADDRESS = 'it is no IP address';
 
 /** The smart host as `smarthosts` has it; the port is written only where the scheme does not imply it. */
