@@ -524,6 +524,12 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     ['{login}', false, true],
   ],
   [
+    'a host may be an address of a link, and a proxy, too',
+    { '/etc/msmtprc': 'host fe80::1%eth0\nproxy_host fe80::2%eth0\n' },
+    ({ smarthosts }) => smarthosts.map(({ host, link }) => [host, link?.proxy?.host]),
+    [['fe80::1%eth0', 'fe80::2%eth0']],
+  ],
+  [
     'the first AuthUser of ssmtp counts',
     { '/etc/ssmtp/ssmtp.conf': 'mailhub=127.0.0.1:2525\nAuthUser=first\nAuthUser=second\nAuthPass=p1\nAuthPass=p2\n' },
     hosts,

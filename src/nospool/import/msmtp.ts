@@ -5,6 +5,7 @@ import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import type { HostPlan, RouterPlan, TomlTable, TomlValue } from '../print-config.ts';
 import {
   ADDS_MESSAGE_ID,
+  hostOf,
   mechanismOf,
   NO_IP_ADDRESS,
   NOT_KNOWN,
@@ -290,7 +291,7 @@ function readLinkKeys(file: ForeignFile, settings: MsmtpAccount['settings'], not
       isPort = false;
       notes.approximated(file, port?.line ?? 0, 'proxy_port', text);
     });
-    link.proxy = `socks5://${isIPv6(proxy.value) ? `[${proxy.value}]` : proxy.value}:${number}`;
+    link.proxy = `socks5://${hostOf(proxy.value)}:${number}`;
     notes.mapped(file, proxy.line, 'proxy_host', `proxy = "${link.proxy}"`);
     if (port && port.value !== '' && isPort) notes.mapped(file, port.line, 'proxy_port', 'the port of proxy');
   }
@@ -380,7 +381,7 @@ function readTop(file: ForeignFile, { settings }: MsmtpAccount, findFile: FindFi
     const on = isOn(settings.get(key));
     const dropped = WITHOUT_COUNTERPART[key];
     if (dropped) notes.dropped(file, line, key, dropped);
-    else if (key === 'from' && isOn(settings.get('auto_from'))) notes.dropped(file, line, key, 'auto_from is on, and counts');
+    else if (key === 'from' && isOn(settings.get('auto_from'))) notes.dropped(file, line, key, 'auto_from counts');
     else if (key === 'from') {
       const from = mailname(value.replaceAll('%U', '{login}'));
       if (/[*?[%]/.test(from)) notes.dropped(file, line, key, 'a pattern is no address of its own: write from');
@@ -423,7 +424,7 @@ function setSender(top: TomlTable, { file, settings, hosts, routers, notes }: Se
     if (domain?.value) {
       top.from += `@${domain.value}`;
       notes.mapped(file, domain.line, 'maildomain', 'the domain of from');
-    } else notes.approximated(file, auto.line, 'auto_from', 'from = "{login}", which gets qualify_domain; msmtp sends the bare login');
+    } else notes.approximated(file, auto.line, 'auto_from', 'from = "{login}"; msmtp sends the bare login');
   } else if (domain) notes.dropped(file, domain.line, 'maildomain', 'auto_from is not on');
   const { from } = top;
   const [host] = hosts;

@@ -91,7 +91,7 @@ export function importNullmailer(remotes: ForeignFile, findFile: FindFile): Tran
   if (sender !== '') {
     top.from = sender;
     top.force_reverse_path = true;
-    const bare = sender.includes('@') ? '' : '; it gets qualify_domain, where nullmailer sends the bare name';
+    const bare = sender.includes('@') ? '' : '; nullmailer sends the bare name';
     note('allmailfrom', 'approximated', `from with force_reverse_path; a From field that has to be added is that address, too${bare}`);
   } else note('allmailfrom', 'dropped', 'it is empty');
   const timeout = firstLine('sendtimeout');
