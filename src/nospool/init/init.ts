@@ -39,7 +39,8 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const lock = output === SYSTEM_FILE;
   const passwordFile = path.resolve(options.passwordFile ?? (lock ? '/etc/nospool/password' : passwordBeside(output, world)));
 
-  // Its mode will be that of a password, which no folder may have.
+  // Its mode will be that of a password, which no folder may have, and its content one line.
+  if (passwordFile === output || isSystemFile(passwordFile)) return failWith(`${passwordFile} is a configuration`);
   const other = whyNotReplaced(passwordFile);
   if (other !== null) return failWith(other);
 
