@@ -65,7 +65,8 @@ export function removeBcc(
 export function parseOperands(operands: readonly string[]): Parsed<readonly Mailbox[]> {
   const out: Mailbox[] = [];
   for (const operand of operands) {
-    const list = parseAddressList(utf8(operand));
+    // Callers pass lists as they stand in a file; to Exim and Postfix, too, a line end in one is a blank.
+    const list = parseAddressList(utf8(operand.replaceAll(/[\r\n]+/g, '\n ')));
     if (!list.ok) return unparsed(`in the argument "${printable(utf8(operand), 200)}": ${list.detail}`);
     for (const { mailbox } of list.value.mailboxes) out.push(mailbox);
   }

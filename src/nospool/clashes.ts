@@ -1,24 +1,30 @@
-/** Finds what a configuration of the system that is not written yet would collide with: keys that a file of /etc/nospool.d sets, too. Writes nothing. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** The files that are the configuration of the system together, and what one that is not written yet would collide with. Writes nothing. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { mergeFiles } from '../config/merge.ts';
-import { isPart, systemFolder } from '../config/read.ts';
+import { isPart, SYSTEM_FILE, systemFolder } from '../config/read.ts';
 import { parseToml } from '../config/toml.ts';
 
-/** The errors that sendmail would report if `text` stood in the system file `file`; [] also where a file cannot be read, which `nospool check` reports. */
+/** True for /etc/nospool.toml and for the files of /etc/nospool.d that are read: every user's sendmail reads them. */
+export const isSystemFile = (file: string): boolean =>
+  file === SYSTEM_FILE || (path.dirname(file) === systemFolder(SYSTEM_FILE) && isPart(path.basename(file)));
+
+/** The errors that sendmail would report if `text` stood in `file`; [] also where a file cannot be read, which `nospool check` reports. */
 export function findClashes(file: string, text: string): readonly string[] {
-  const [first, ...others] = [{ path: file, text }, ...readFilesBeside(file)].flatMap(({ path, text: content }) => {
+  const files = new Map([[SYSTEM_FILE, ''], ...readSystemFiles(), [file, text]]);
+  const [first, ...others] = [...files].flatMap(([name, content]) => {
     const toml = parseToml(content);
-    return toml.ok ? [{ path, toml: toml.value, refuses: () => null, isSystem: true }] : [];
+    return toml.ok ? [{ path: name, toml: toml.value, refuses: () => null, isSystem: true }] : [];
   });
   const merged = first === undefined ? null : mergeFiles(first, others);
   return merged === null || merged.ok ? [] : merged.errors;
 }
 
-function readFilesBeside(file: string): readonly { readonly path: string; readonly text: string }[] {
-  const folder = systemFolder(file);
+function readSystemFiles(): readonly (readonly [string, string])[] {
+  const folder = systemFolder(SYSTEM_FILE);
   try {
-    const names = readdirSync(folder).filter(isPart);
-    return names.toSorted().map((name) => ({ path: `${folder}/${name}`, text: readFileSync(`${folder}/${name}`, 'utf8') }));
+    const names = existsSync(folder) ? readdirSync(folder).filter(isPart).toSorted() : [];
+    return [SYSTEM_FILE, ...names.map((name) => `${folder}/${name}`)].filter(existsSync).map((name) => [name, readFileSync(name, 'utf8')]);
   } catch {
     return [];
   }

@@ -60,6 +60,8 @@ const SECRET = 'auth plain\nuser me\npassword secret\n';
 const CLEAR = 'host 127.0.0.1\nport @PORT@\n';
 const SHOP = 'account shop\nhost backup.example.org\nport @PORT@\ntls on\nfrom *@shop.example\nauth login\nuser shop\npassword s3\n';
 
+const BARE_LOGIN = [/auto_from: approximated: .*; msmtp sends the bare login/, 'reversePath'] as const;
+
 const MSMTP: readonly Row[] = [
   {
     title: 'one account, STARTTLS and a password',
@@ -105,14 +107,15 @@ const MSMTP: readonly Row[] = [
   {
     title: 'from wins over -f',
     files: { [OWN]: `account default\n${CLEAR}from web1@example.org\nallow_from_override off\n` },
-    messages: ['fields', 'plain', 'bounce', 'bare'],
+    messages: ['fields', 'plain', 'bounce', 'bare', 'null'],
+    differs: { null: [/allow_from_override: approximated: .*-f '<>' stays as it is/, 'reversePath'] },
   },
   {
     title: 'from wins over -f where it chooses no account',
     files: {
       [OWN]: `account default\nhost smtp.example.org\nport @PORT@\ntls on\nfrom web1@example.org\nallow_from_override off\n${SECRET}${SHOP}`,
     },
-    messages: ['fields', 'bounce', 'shop'],
+    messages: ['fields', 'bounce', 'shop', 'null'],
   },
   {
     title: 'from in the From field, always',
@@ -173,8 +176,15 @@ const MSMTP: readonly Row[] = [
   },
   {
     title: 'the sender of releases up to 1.8.7',
-    files: { [OWN]: `account default\n${CLEAR}auto_from on\nmaildomain example.org\n` },
-    messages: ['named', 'plain', 'bounce'],
+    files: { [OWN]: `account default\n${CLEAR}auto_from on\nmaildomain example.org\nfrom web1@example.net\n` },
+    messages: ['named', 'plain', 'bounce', 'null'],
+    differs: { null: [/auto_from: approximated: .*-f '<>' stays as it is/, 'reversePath'] },
+  },
+  {
+    title: 'the login is the sender, without a domain',
+    files: { [OWN]: `account default\n${CLEAR}auto_from on\nfrom web1@example.net\n` },
+    messages: ['named', 'bounce', 'bare'],
+    differs: { named: BARE_LOGIN, bounce: BARE_LOGIN, bare: [...BARE_LOGIN, 'from'] },
   },
 ];
 
@@ -191,7 +201,11 @@ const SSMTP: readonly Row[] = [
   {
     title: 'root goes for every login of the system',
     files: { [OWN]: `root=noc@example.net\n${HUB}${HOST}` },
-    messages: ['root', 'daemon'],
+    messages: ['root', 'daemon', 'local', 'null'],
+    differs: {
+      local: [/root: approximated: the router also takes mail in which host.example.org or localhost is written/, 'recipients'],
+      null: [/fromlineoverride: approximated: .*-f '<>' stays as it is/, 'reversePath'],
+    },
   },
   {
     title: 'STARTTLS and a password',
@@ -326,7 +340,8 @@ const DMA: readonly Row[] = [
   {
     title: 'one sender for all',
     files: { [OWN]: `${SMARTHOST}MASQUERADE alerts@example.net\n` },
-    messages: ['fields', 'plain', 'bounce', 'bare'],
+    messages: ['fields', 'plain', 'bounce', 'bare', 'null'],
+    differs: { null: [/MASQUERADE: approximated: .*-f '<>' stays as it is/, 'reversePath'] },
   },
   { title: 'one domain for all logins', files: { [OWN]: `${SMARTHOST}MASQUERADE example.net\n` }, messages: ['fields', 'plain', 'bounce'] },
   {
@@ -394,6 +409,12 @@ const NULLMAILER: readonly Row[] = [
     title: 'the administrator’s address is not that of everybody at the default host',
     files: { [OWN]: REMOTE, '/etc/nullmailer/adminaddr': 'noc@there.example\n', '/etc/nullmailer/defaulthost': 'example.net\n' },
     messages: ['root', 'local'],
+  },
+  {
+    title: 'one sender for all, without a domain',
+    files: { [OWN]: REMOTE, '/etc/nullmailer/allmailfrom': 'all\n' },
+    messages: ['fields', 'null'],
+    differs: { fields: [/allmailfrom: approximated: .*; nullmailer sends the bare name/, 'reversePath'] },
   },
   {
     title: 'one sender for all',
@@ -465,8 +486,11 @@ const ESMTP: readonly Row[] = [
   {
     title: 'a reverse-path for all',
     files: { [OWN]: 'hostname 127.0.0.1:@PORT@\nforce reverse_path "%u@example.net"\n' },
-    messages: ['fields', 'plain', 'bounce', 'bare'],
-    differs: { bare: [/force reverse_path: approximated: .*where esmtp takes the one of -f/, 'from'] },
+    messages: ['fields', 'plain', 'bounce', 'bare', 'null'],
+    differs: {
+      bare: [/force reverse_path: approximated: .*where esmtp takes the one of -f/, 'from'],
+      null: [/force reverse_path: approximated: .*-f '<>' stays as it is/, 'reversePath'],
+    },
   },
   {
     title: 'one identity, which is the default',

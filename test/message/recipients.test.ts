@@ -22,6 +22,13 @@ function collect(raws: string[], operands: string[], t: 'add' | 'remove' | null,
 const table: [string[], string[], 'add' | 'remove' | null, string[], string][] = [
   [[], ['a@x'], null, ['a@x'], 'an argument'],
   [[], ['a@x,b@y', ' c@z , ', ''], null, ['a@x', 'b@y', 'c@z'], 'comma lists, an empty argument'],
+  [
+    [],
+    ['a@x\n', '\r\nb@x', 'c@x,\nd@x\r,\r\n\r\ne@x,\n', 'E\nF <f@x>', '\n'],
+    null,
+    ['a@x', 'b@x', 'c@x', 'd@x', 'e@x', 'f@x'],
+    'line ends around addresses, as callers read them from a file',
+  ],
   [[], ['root', '"x y" <b@y>', 'G: c@d;'], null, ['root@q.example', 'b@y', 'c@d'], 'bare, named, group'],
   [
     [],
@@ -99,7 +106,13 @@ const refused: [string[], string[], 'add' | 'remove' | null, RegExp, string][] =
   [['To: a@x'], ['a@X'], 'remove', /^no recipients: the arguments remove all/, 'all removed'],
   [['To: a@x', 'Cc: b@x, John Smith, c@x'], [], 'add', /^in the Cc field: "John Smith" is not an address: /, 'one bad address fails all'],
   [['To: a@x'], ['a@x', 'b@@x'], 'add', /^in the argument "b@@x": "b@@x" is not an address/, 'a bad argument'],
-  [[], ['a@x\nb@x'], null, /^in the argument "a@x\\x0ab@x": a control character/, 'a line end in an argument'],
+  [
+    [],
+    ['a@x\nb@x'],
+    null,
+    /^in the argument "a@x\\x0ab@x": "a@x b@x" is not an address: it has more than one "@"/,
+    'a line end is no comma',
+  ],
   [
     ['To: M\xc3\xbcller, J\xc3\xb6rg <j@x>'],
     [],

@@ -368,7 +368,7 @@ stat -c 'mode %a %n' /etc/nospool /etc/nospool.toml`,
   assert.match(stderr, /^nospool: cannot write \/etc\/nospool: the file system is read-only$/m);
 });
 
-test('import for the system: every user reads the file, unless a password is in it, and then the last lines say who can send; beside a file that says the same nothing is written', () => {
+test('import for the system: every user reads the file, and one of /etc/nospool.d, unless a password is in it, and then the last lines say who can send; beside a file that says the same nothing is written', () => {
   const node = RUNTIME.join(' ');
   const script = `
 cp /etc/passwd /etc/group /etc/nsswitch.conf "$1"
@@ -384,18 +384,26 @@ rm /etc/nospool.toml
 mkdir /etc/nospool.d
 echo 'smarthosts = ["a.example"]' > /etc/nospool.d/10.toml
 ${node} ${NOSPOOL} import "$1"/open.msmtprc --output /etc/nospool.toml 2>&1 | grep -v msmtprc:
-${node} ${NOSPOOL} init --smarthost mail.example.org --domain example.org 2>&1 || ls /etc/nospool*`;
+${node} ${NOSPOOL} init --smarthost mail.example.org --domain example.org 2>&1 || ls /etc/nospool*
+rm -r /etc/nospool.d
+${node} ${NOSPOOL} init --smarthost mail.example.org --domain example.org --output /etc/nospool.d/20.toml | grep Try
+stat -c %a /etc/nospool.d /etc/nospool.d/20.toml
+${node} ${NOSPOOL} import "$1"/open.msmtprc --output /etc/nospool.d/10.toml 2>&1 | grep -v msmtprc:
+${node} ${NOSPOOL} import "$1"/open.msmtprc --output /etc/nospool.d/20.toml --force 2>/dev/null
+stat -c %a /etc/nospool.d/20.toml`;
   const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-e', '-c', script, 'sh', scratch()], {
     env: { ...ENVIRONMENT, PATH: '/usr/bin:/bin:/usr/sbin:/sbin' },
     encoding: 'utf8',
   });
+  const part =
+    'nospool: /etc/nospool.d/10.toml:2: key "smarthosts" is in /etc/nospool.d/20.toml:2, too: keep one of them\nnospool: nothing was written\n';
   // What would keep every user from sending is not written.
   const clash =
     'nospool: /etc/nospool.d/10.toml:1: key "smarthosts" is in /etc/nospool.toml:2, too: keep one of them\nnospool: nothing was written\n';
   const last = 'written to /etc/nospool.toml; try it with: nospool check --config /etc/nospool.toml\n';
   assert.equal(
     stdout,
-    `${last}644\na password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP /etc/nospool.toml; chmod 640 /etc/nospool.toml, or name a password_file\n${last}600\n${clash}${clash}10.toml\n`,
+    `${last}644\na password is in it, so root alone can read it and send; to let a group send, run chgrp GROUP /etc/nospool.toml; chmod 640 /etc/nospool.toml, or name a password_file\n${last}600\n${clash}${clash}10.toml\nTry it: nospool check\n755\n644\n${part}644\n`,
     stderr,
   );
 });

@@ -518,6 +518,18 @@ const FOUND: readonly (readonly [string, Files, (config: Config) => unknown, unk
     ['{login}@host.example.org', false, true],
   ],
   [
+    'auto_from of msmtp needs no maildomain, and wins over from and -f',
+    { '/etc/msmtprc': 'host 127.0.0.1\nfrom web1@example.net\nauto_from on\n' },
+    ({ from, forceFrom, forceReversePath }) => [from, forceFrom, forceReversePath],
+    ['{login}', false, true],
+  ],
+  [
+    'a host may be an address of a link, and a proxy, too',
+    { '/etc/msmtprc': 'host fe80::1%eth0\nproxy_host fe80::2%eth0\n' },
+    ({ smarthosts }) => smarthosts.map(({ host, link }) => [host, link?.proxy?.host]),
+    [['fe80::1%eth0', 'fe80::2%eth0']],
+  ],
+  [
     'the first AuthUser of ssmtp counts',
     { '/etc/ssmtp/ssmtp.conf': 'mailhub=127.0.0.1:2525\nAuthUser=first\nAuthUser=second\nAuthPass=p1\nAuthPass=p2\n' },
     hosts,
@@ -686,7 +698,7 @@ test('dma and ssmtp: at which domain aliases take the mail of other people is to
   ])
     assert.deepEqual(dma(none), [], none);
   assert.deepEqual(told({ '/etc/ssmtp/ssmtp.conf': 'mailhub=a\nroot=ops@example.net\nrewriteDomain=example.org\n' }), [
-    'the router also takes mail in which example.org is written behind such a login; ssmtp does not',
+    'the router also takes mail in which example.org or localhost is written behind such a login; ssmtp does not',
   ]);
 });
 

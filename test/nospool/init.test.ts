@@ -423,6 +423,15 @@ for (const [argv, expected, why] of IMPORTS)
     assert.match(run.stderr, expected);
   });
 
+test('a configuration holds no password: neither the one that is written nor one of the system', async () => {
+  const output = path.join(scratch(), 'own.toml');
+  for (const passwordFile of [output, '/etc/nospool.toml', '/etc/nospool.d/10.toml']) {
+    const told = await tried({ smarthost: 'a.example', domain: 'example.org', user: 'me', output, passwordFile }, ['secret', '', '']);
+    assert.deepEqual([told.status, existsSync(output), told.questions], [1, false, []]);
+    assert.match(told.stderr, new RegExp(`^nospool: ${passwordFile} is a configuration\n$`, 'm'));
+  }
+});
+
 test('what is no file is neither replaced nor gets the mode of a password', async () => {
   const folder = scratch();
   const rc = path.join(folder, 'msmtprc');

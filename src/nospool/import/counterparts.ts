@@ -19,14 +19,19 @@ export const STRONGEST_MECHANISM = 'the strongest mechanism that both sides have
 export const PASSWORD_IN_FILE = 'better in a file of its own, named by auth.password_file';
 export const NO_PASSWORD = 'no password is written: put it into /etc/nospool/password';
 export const NOT_SHA_256 = 'only SHA-256 is accepted; "nospool check" prints it';
+export const NULL_STAYS = "-f '<>' stays as it is";
 export const NO_IP_ADDRESS = 'it is no IP address';
 
 /** The smart host as `smarthosts` has it; the port is written only where the scheme does not imply it. */
 export function urlOf(host: string, port: number, protocol: 'smtp' | 'tls' | 'lmtp'): string {
   const scheme = protocol === 'lmtp' ? 'lmtp' : protocol === 'tls' ? 'submissions' : port === PORTS.smtp ? 'smtp' : 'submission';
+  return `${scheme}://${hostOf(host)}${port === PORTS[scheme] ? '' : `:${port}`}`;
+}
+
+/** A host as an address has it: IPv6, also with a zone, in brackets. */
+export function hostOf(host: string): string {
   const bare = host.replace(/^\[|\]$/g, '');
-  const name = isIPv6(bare) ? `[${bare}]` : bare;
-  return `${scheme}://${name}${port === PORTS[scheme] ? '' : `:${port}`}`;
+  return isIPv6(bare.replace(/%.+$/, '')) ? `[${bare}]` : bare;
 }
 
 /** `HOST`, `HOST:PORT` or `HOST:SERVICE`; '' where no port is written. */

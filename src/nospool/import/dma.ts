@@ -8,6 +8,7 @@ import {
   NO_PASSWORD,
   NO_QUEUE,
   NOT_KNOWN,
+  NULL_STAYS,
   PASSWORD_IN_FILE,
   portOr,
   REQUIRED,
@@ -125,7 +126,7 @@ function setNames(top: TomlTable, settings: WrittenSettings, findFile: FindFile,
     return;
   }
   top.force_reverse_path = true;
-  map('MASQUERADE', `from = "${top.from}" with force_reverse_path`);
+  approximate('MASQUERADE', `from = "${top.from}" with force_reverse_path; ${NULL_STAYS}`);
 }
 
 function setAliases(top: TomlTable, settings: WrittenSettings, findFile: FindFile, { map, drop, approximate }: SettingNotes): void {

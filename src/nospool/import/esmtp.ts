@@ -7,6 +7,7 @@ import type { HostPlan, RouterPlan, TomlTable } from '../print-config.ts';
 import {
   ADDS_MESSAGE_ID,
   NO_LOCAL_DELIVERY,
+  NULL_STAYS,
   PASSWORD_IN_FILE,
   portOr,
   REQUIRED,
@@ -95,7 +96,7 @@ export function importEsmtp(file: ForeignFile): Translation {
       file,
       forced.line,
       'force reverse_path',
-      'from with force_reverse_path; a From field that has to be added is that address, too, where esmtp takes the one of -f',
+      `from with force_reverse_path; a From field that has to be added is that address, too, where esmtp takes the one of -f; ${NULL_STAYS}`,
     );
   }
   const hosts = isRouted ? [] : [host];

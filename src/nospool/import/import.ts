@@ -1,9 +1,8 @@
 /** `nospool import`: writes the configuration of another program as nospool.toml, with a note on each of its settings. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { SYSTEM_FILE } from '../../config/read.ts';
 import { failWith, remark, writeDocument } from '../../process/stderr.ts';
-import { findClashes } from '../clashes.ts';
+import { findClashes, isSystemFile } from '../clashes.ts';
 import { closedToOthers } from '../closed-folders.ts';
 import { explainSystemError, whyNotReplaced, writeWhole } from '../write-files.ts';
 import { type ForeignProgram, type Found, importFrom } from './import-from.ts';
@@ -40,7 +39,7 @@ export async function runImport({ program, output, force }: ImportOptions, opera
     if (isSecret) return failWith('there is a password in it: write it to a file that only you can read, with --output FILE');
     writeDocument(toml);
   } else {
-    const isSystem = target === SYSTEM_FILE;
+    const isSystem = isSystemFile(target);
     const clashes = isSystem ? findClashes(target, toml) : [];
     if (clashes.length > 0) return failWith(...clashes, 'nothing was written');
     const isClosed = isSecret || (hasCommand && !isForEverybody(file));

@@ -5,10 +5,12 @@ import { isIPv4, isIPv6 } from '../../smtp/path.ts';
 import type { HostPlan, RouterPlan, TomlTable, TomlValue } from '../print-config.ts';
 import {
   ADDS_MESSAGE_ID,
+  hostOf,
   mechanismOf,
   NO_IP_ADDRESS,
   NOT_KNOWN,
   NOT_SHA_256,
+  NULL_STAYS,
   PASSWORD_IN_FILE,
   portOr,
   REQUIRED,
@@ -289,7 +291,7 @@ function readLinkKeys(file: ForeignFile, settings: MsmtpAccount['settings'], not
       isPort = false;
       notes.approximated(file, port?.line ?? 0, 'proxy_port', text);
     });
-    link.proxy = `socks5://${isIPv6(proxy.value) ? `[${proxy.value}]` : proxy.value}:${number}`;
+    link.proxy = `socks5://${hostOf(proxy.value)}:${number}`;
     notes.mapped(file, proxy.line, 'proxy_host', `proxy = "${link.proxy}"`);
     if (port && port.value !== '' && isPort) notes.mapped(file, port.line, 'proxy_port', 'the port of proxy');
   }
@@ -379,6 +381,7 @@ function readTop(file: ForeignFile, { settings }: MsmtpAccount, findFile: FindFi
     const on = isOn(settings.get(key));
     const dropped = WITHOUT_COUNTERPART[key];
     if (dropped) notes.dropped(file, line, key, dropped);
+    else if (key === 'from' && isOn(settings.get('auto_from'))) notes.dropped(file, line, key, 'auto_from counts');
     else if (key === 'from') {
       const from = mailname(value.replaceAll('%U', '{login}'));
       if (/[*?[%]/.test(from)) notes.dropped(file, line, key, 'a pattern is no address of its own: write from');
@@ -415,20 +418,20 @@ function setSender(top: TomlTable, { file, settings, hosts, routers, notes }: Se
   let forced: { readonly key: string; readonly line: number } | null = isOff(override)
     ? { key: 'allow_from_override', line: override?.line ?? 0 }
     : null;
-  if (auto && isOn(auto) && domain?.value) {
-    top.from = `{login}@${domain.value}`;
+  if (auto && isOn(auto)) {
     forced = { key: 'auto_from', line: auto.line };
-    notes.mapped(file, domain.line, 'maildomain', 'the domain of from');
-  } else {
-    if (auto && isOn(auto)) notes.dropped(file, auto.line, 'auto_from', 'there is no maildomain: the login is qualified by qualify_domain');
-    if (domain) notes.dropped(file, domain.line, 'maildomain', 'auto_from is not on');
-  }
+    top.from = '{login}';
+    if (domain?.value) {
+      top.from += `@${domain.value}`;
+      notes.mapped(file, domain.line, 'maildomain', 'the domain of from');
+    } else notes.approximated(file, auto.line, 'auto_from', 'from = "{login}"; msmtp sends the bare login');
+  } else if (domain) notes.dropped(file, domain.line, 'maildomain', 'auto_from is not on');
   const { from } = top;
   const [host] = hosts;
   if (forced && typeof from !== 'string') notes.dropped(file, forced.line, forced.key, 'there is no from that could win over -f');
   else if (forced && !isChosen) {
     top.force_reverse_path = true;
-    notes.mapped(file, forced.line, forced.key, 'force_reverse_path');
+    notes.approximated(file, forced.line, forced.key, `force_reverse_path; ${NULL_STAYS}`);
   } else if (forced && host && typeof from === 'string' && !from.includes('{login}')) {
     const name = routerName('default', routers);
     routers.push({ settings: { name, driver: 'manualroute', errors_to: from }, hosts: [host] });

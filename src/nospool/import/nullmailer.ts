@@ -91,7 +91,8 @@ export function importNullmailer(remotes: ForeignFile, findFile: FindFile): Tran
   if (sender !== '') {
     top.from = sender;
     top.force_reverse_path = true;
-    note('allmailfrom', 'approximated', 'from with force_reverse_path; a From field that has to be added is that address, too');
+    const bare = sender.includes('@') ? '' : '; nullmailer sends the bare name';
+    note('allmailfrom', 'approximated', `from with force_reverse_path; a From field that has to be added is that address, too${bare}`);
   } else note('allmailfrom', 'dropped', 'it is empty');
   const timeout = firstLine('sendtimeout');
   if (/^\d+$/.test(timeout) && Number(timeout) > 0) {

@@ -7,6 +7,7 @@ import {
   mechanismOf,
   NO_PASSWORD,
   NOT_KNOWN,
+  NULL_STAYS,
   PASSWORD_IN_FILE,
   portOr,
   REQUIRED,
@@ -82,7 +83,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
     // Without the key the sender would be the same address, but -f would win over it.
     top.from = domain ? `{login}@${domain}` : '{login}';
     top.force_reverse_path = true;
-    map('fromlineoverride', 'force_reverse_path = true: -f is not obeyed, and the From field stays as it is');
+    approximate('fromlineoverride', `force_reverse_path: -f is not obeyed, and the From field stays as it is; ${NULL_STAYS}`);
   }
 
   const root = get('root');
@@ -93,7 +94,8 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
       'root',
       `a router for the ${logins.length} logins of this host with a uid below 1000; it does not know logins that are added later`,
     );
-    approximate('root', `the router also takes mail in which ${domain || 'this host'} is written behind such a login; ssmtp does not`);
+    const names = [...new Set([domain, get('hostname'), 'localhost'])].filter(Boolean);
+    approximate('root', `the router also takes mail in which ${names.join(' or ')} is written behind such a login; ssmtp does not`);
   } else map('root', 'as it is without a key');
   const revaliases = findFile('revaliases');
   if (revaliases) readRevaliases(revaliases, { notes, rewrite, routers, host, hub, security });

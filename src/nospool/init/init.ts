@@ -11,7 +11,7 @@ import { identify } from '../../process/identity.ts';
 import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
 import { readAccounts } from '../../trust/facts.ts';
 import { quoteForShell } from '../../trust/rules.ts';
-import { findClashes } from '../clashes.ts';
+import { findClashes, isSystemFile } from '../clashes.ts';
 import { closedToGroup } from '../closed-folders.ts';
 import { explainSystemError, makeFoldersAbove, whyNotReplaced, writeWhole } from '../write-files.ts';
 import { type FirstAnswers, printFirstConfig } from './first-config.ts';
@@ -35,10 +35,12 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   const unfit = whyNotReplaced(output);
   if (unfit !== null) return failWith(unfit);
   if (existsSync(output) && !options.force) return failWith(`${output} exists: --force replaces it, --output writes another file`);
-  const isSystem = output === SYSTEM_FILE;
-  const passwordFile = path.resolve(options.passwordFile ?? (isSystem ? '/etc/nospool/password' : passwordBeside(output, world)));
+  const isSystem = isSystemFile(output);
+  const lock = output === SYSTEM_FILE;
+  const passwordFile = path.resolve(options.passwordFile ?? (lock ? '/etc/nospool/password' : passwordBeside(output, world)));
 
-  // Its mode will be that of a password, which no folder may have.
+  // Its mode will be that of a password, which no folder may have, and its content one line.
+  if (passwordFile === output || isSystemFile(passwordFile)) return failWith(`${passwordFile} is a configuration`);
   const other = whyNotReplaced(passwordFile);
   if (other !== null) return failWith(other);
 
@@ -46,14 +48,14 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   if (!answered.ok) return failWith(answered.detail);
   if (answered.value === null) return failWith('nothing was written');
   const { password, gid, group, lack } = answered.value;
-  const answers = { ...answered.value.answers, lock: isSystem };
+  const answers = { ...answered.value.answers, lock };
 
   const text = printFirstConfig(answers);
   const errors = [...findErrors(output, text, isSystem, world), ...(isSystem ? findClashes(output, text) : [])];
   if (errors.length > 0) return failWith(...errors, 'nothing was written');
   const before = existsSync(passwordFile);
   try {
-    makeFoldersAbove(output);
+    makeFoldersAbove(output, isSystem ? 0o755 : 0o700);
     // A group that may read the password must be able to enter the folder.
     if (answers.user !== '') makeFoldersAbove(passwordFile, isSystem ? 0o755 : 0o700);
     if (password !== '') writeWhole(passwordFile, `${password}\n`, 0o600);
@@ -68,7 +70,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
   }
   writeDocument(text);
   const fate = password !== '' ? 'written' : before ? 'kept' : 'missing';
-  const usual = output === findPlace(world);
+  const usual = output === findPlace(world) || isSystem;
   const closed = gid === null || answers.user === '' ? null : closedToGroup(path.dirname(passwordFile), gid);
   const lacking = lack === '' ? [] : [`Set qualify_domain: ${lack}.`];
   const locked = await findLock(output, world);
@@ -103,11 +105,11 @@ interface Shared {
 function printLastWords(
   output: string,
   isSystem: boolean,
-  { user, passwordFile }: FirstAnswers,
+  { user, passwordFile, lock }: FirstAnswers,
   { fate, group, closed }: Shared,
 ): string[] {
   const lines = [`This is now in ${output}.`];
-  if (isSystem)
+  if (lock)
     lines.push(
       'It is locked: files of users, -C and the environment cannot put another configuration in its place.',
       'To let them do so, remove the line lock = true.',
