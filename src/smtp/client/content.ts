@@ -167,7 +167,6 @@ function encoder(transparent: boolean, writes: boolean, isBinary?: boolean): Con
     end() {
       if (atLineStart) return NOTHING;
       atLineStart = true;
-      line = 0;
       lines++;
       octetsOut += 2;
       return Uint8Array.of(CR, LF);

@@ -90,6 +90,7 @@ test('an 8-bit octet is found wherever it stands', () => {
       assert.equal(scanContent(chunk).eightBit, false);
       chunk[at] = 128;
       assert.equal(scanContent(chunk).eightBit, true, `start ${start}, octet ${at}`);
+      assert.equal(scanContent(chunk.subarray(Math.max(0, at - 3), at + 4)).eightBit, true, `start ${start}, octet ${at}, and few others`);
       assert.equal(scanContent(room.subarray(start, start + at)).eightBit, false, 'octets before the chunk ends only');
       assert.equal(scanContent(room.subarray(start + at + 1, start + 80)).eightBit, false, 'octets after');
     }
