@@ -145,7 +145,7 @@ test('a line and a reply are bounded, however they come', () => {
   const LONGEST = 256 * 1024;
   const [rows, rest] = [Math.floor(LONGEST / 1004) - 1, 1004 + (LONGEST % 1004)];
   const longest = `${line.repeat(rows)}250 ${'z'.repeat(rest - 4)}\r\n`;
-  assert.strictEqual(read(longest.repeat(2)).length, 2, 'the longest reply is read, also behind another');
+  assert.match(read(longest.repeat(2))[1] as string, /^250 z/, 'the longest reply is read, also behind another');
   assert.match(read(`${line.repeat(rows)}250 ${'z'.repeat(rest - 3)}\r\n`)[0] as string, /^! a reply is longer/);
 });
 
