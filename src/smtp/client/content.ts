@@ -167,6 +167,7 @@ function encoder(transparent: boolean, writes: boolean, isBinary?: boolean): Con
     end() {
       if (atLineStart) return NOTHING;
       atLineStart = true;
+      line = 0;
       lines++;
       octetsOut += 2;
       return Uint8Array.of(CR, LF);

@@ -97,6 +97,15 @@ test('an 8-bit octet is found wherever it stands', () => {
   }
 });
 
+test('what comes behind an end is a line of its own', () => {
+  const encoder = contentEncoder('data');
+  for (const line of ['ab', 'cd']) {
+    encoder.push(octets(line));
+    encoder.end();
+  }
+  assert.deepEqual([encoder.facts.longestLine, encoder.facts.lines], [2, 2]);
+});
+
 test('an empty chunk between CR and LF changes nothing', () => {
   assert.deepEqual(wireOf(contentEncoder('data'), [octets('a\r'), octets(''), octets('\n.b')]), [...octets('a\r\n..b\r\n')]);
 });
