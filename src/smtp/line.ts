@@ -44,7 +44,7 @@ export function atMost(facts: readonly string[], most: number, where = ''): read
  * them that a terminal would obey.
  */
 export function jsonLine(value: unknown, longest = LONGEST): Line {
-  const json = JSON.stringify(value, (_, each: unknown) => (typeof each === 'string' && each.length > longest ? cut(each, longest) : each));
+  const json = JSON.stringify(value, (_, each: unknown) => (typeof each === 'string' ? cut(each, longest) : each));
   return json.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     Array.from({ length: character.length }, (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''),
   ) as Line;

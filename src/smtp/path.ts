@@ -47,7 +47,7 @@ const ROUTE = /^@[^:"<>\s]*:/;
 /** True for a dotted domain, a single label or an address literal. RFC 5321 §4.1.2 and §4.1.3 */
 export function isDomain(text: string): boolean {
   if (text.startsWith('[')) return isAddressLiteral(text);
-  return text.length <= LONGEST_DOMAIN && LABELS.test(text) && !BAD_LABEL.test(text) && !(text.length > 63 && LONG_LABEL.test(text));
+  return text.length <= LONGEST_DOMAIN && LABELS.test(text) && !BAD_LABEL.test(text) && !LONG_LABEL.test(text);
 }
 
 /** Letters, digits, and hyphens within. RFC 5321 §4.1.2 */
@@ -80,8 +80,7 @@ export function isIPv6(text: string): boolean {
   const halves = text.split('::');
   if (halves.length > 2) return false;
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
-  const last = groups.at(-1);
-  const quad = last?.includes('.') ? isIPv4(last) && !text.endsWith('::') : false;
+  const quad = isIPv4(groups.at(-1) ?? '') && !text.endsWith('::');
   const plain = quad ? groups.slice(0, -1) : groups;
   if (!plain.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) return false;
   const count = plain.length + (quad ? 2 : 0);

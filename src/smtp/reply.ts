@@ -75,7 +75,7 @@ export class ReplyReader {
         if (looksLikeTls(this.#text)) return this.#dropAll(TLS);
         return this.#text.length > LONGEST_REPLY_LINE_HEARD ? this.#dropAll(LONG_LINE) : null;
       }
-      const line = this.#text.slice(0, end > 0 && this.#text[end - 1] === '\r' ? end - 1 : end);
+      const line = this.#text.slice(0, this.#text[end - 1] === '\r' ? end - 1 : end);
       this.#text = this.#text.slice(end + 1);
       this.#searched = 0;
       if (looksLikeTls(line)) return this.#dropAll(TLS);

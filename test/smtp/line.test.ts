@@ -57,6 +57,7 @@ test('S9: of many facts the last line gives the number', () => {
   assert.deepEqual(atMost(['a', 'b'], 2), ['a', 'b']);
   assert.deepEqual(atMost(['a', 'b', 'c', 'd'], 2), ['a', 'b', 'and 2 more']);
   assert.deepEqual(atMost(['a', 'b', 'c'], 2, ', see the log'), ['a', 'b', 'and 1 more, see the log']);
+  assert.deepEqual(linesOf(['a']), ['a']);
   const lines = linesOf(
     Array.from({ length: 50_000 }, (_, i) => String(i)),
     'x: ',

@@ -176,6 +176,7 @@ test('addresses are what the platform takes for them', () => {
     '1:2:3:4:5:6:7::',
     '::2:3:4:5:6:7:8',
     '1::2::3',
+    '1:2:3::4:5:6::7:8',
     '::ffff:192.0.2.1',
     '1.2.3.4::',
     '64:ff9b::192.0.2.33',
@@ -189,14 +190,40 @@ test('EHLO may say fewer domains than addresses may have', () => {
   for (const text of ['localhost', 'a.example', 'a-b.example', '1.example']) assert.ok(isHostName(text), text);
   for (const text of ['', 'a_b.example', '-a.example', 'a-.example', 'bücher.example', 'a.1', 'a..b', `${'a.'.repeat(127)}bc`])
     assert.ok(!isHostName(text), text);
+  assert.ok(isHostName(`${'a.'.repeat(127)}b`));
 });
 
 test('domains and literals', () => {
+  // RFC 5321 §4.5.3.1.2
+  assert.deepStrictEqual([`${'a.'.repeat(127)}b`, `${'a.'.repeat(127)}bc`].map(isDomain), [true, false]);
   assert.deepStrictEqual(
-    ['a', 'a.b', 'xn--bcher-kva.example', '[192.0.2.1]', '', '.', 'a.', '-', '[', '[]', '[1.2.3.4', 'a b', x(63), x(64)].map(isDomain),
-    [true, true, true, true, false, false, false, false, false, false, false, false, true, false],
+    [
+      'a',
+      'a.b',
+      'xn--bcher-kva.example',
+      '[192.0.2.1]',
+      '',
+      '.',
+      'a.',
+      '-',
+      '[',
+      '[]',
+      '[1.2.3.4',
+      'a b',
+      x(63),
+      x(64),
+      `${x(40)}.${x(40)}`,
+    ].map(isDomain),
+    [true, true, true, true, false, false, false, false, false, false, false, false, true, false, true],
   );
-  assert.deepStrictEqual(['192.0.2.1', '[192.0.2.1]', '[IPv6:::1]', '[::1]'].map(isAddressLiteral), [false, true, true, false]);
+  assert.deepStrictEqual(['192.0.2.1', '[192.0.2.1]', '[IPv6:::1]', '[::1]', '[192.0.2.10', '1192.0.2.1]'].map(isAddressLiteral), [
+    false,
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test('an accepted address is one word on the wire, reads back as itself, and holds no control character', () => {

@@ -129,7 +129,7 @@ test('the reader reads the same, however the text is cut', () => {
 test('a line and a reply are bounded, however they come', () => {
   const long = 'y'.repeat(LONGEST_REPLY_LINE_HEARD + 1);
   const longLine = [`! a reply line is longer than ${LONGEST_REPLY_LINE_HEARD} octets`];
-  assert.deepStrictEqual(read(`250 ${'y'.repeat(LONGEST_REPLY_LINE_HEARD - 4)}\r\n`).length, 1, 'the longest line is read');
+  assert.deepStrictEqual(read(`250 ${'y'.repeat(64 * 1024 - 4)}\r\n`).length, 1, 'the longest line is read');
   assert.match(read(`250 ${'y'.repeat(LONGEST_REPLY_LINE_HEARD - 4)}\r\n`)[0] as string, /^250 y/);
   assert.deepStrictEqual(read(long), longLine, 'no line end at all');
   assert.deepStrictEqual(read(`250 ${long}\r\n`), longLine, 'a line that comes whole');
@@ -142,9 +142,10 @@ test('a line and a reply are bounded, however they come', () => {
     'short lines count, too',
   );
   assert.strictEqual(read(`${line.repeat(200)}250 z\r\n`.repeat(3)).length, 3, 'the bound is for each reply');
-  const [rows, rest] = [Math.floor(LONGEST_REPLY_HEARD / 1004) - 1, 1004 + (LONGEST_REPLY_HEARD % 1004)];
+  const LONGEST = 256 * 1024;
+  const [rows, rest] = [Math.floor(LONGEST / 1004) - 1, 1004 + (LONGEST % 1004)];
   const longest = `${line.repeat(rows)}250 ${'z'.repeat(rest - 4)}\r\n`;
-  assert.strictEqual(read(longest.repeat(2)).length, 2, 'the longest reply is read, also behind another');
+  assert.match(read(longest.repeat(2))[1] as string, /^250 z/, 'the longest reply is read, also behind another');
   assert.match(read(`${line.repeat(rows)}250 ${'z'.repeat(rest - 3)}\r\n`)[0] as string, /^! a reply is longer/);
 });
 
@@ -161,6 +162,10 @@ test('once malformed it stays malformed', () => {
   }
 });
 
+test('an empty line behind a reply is no reply', () => {
+  assert.deepStrictEqual(read('250 a\r\n\n'), ['250 a', '! not an SMTP reply: ""']);
+});
+
 test('octets that come one by one are searched once', () => {
   // Were the search to begin anew with every octet, this would look at two thousand million of them.
   assert.deepStrictEqual(read('y'.repeat(LONGEST_REPLY_LINE_HEARD), 1), ['…']);
@@ -174,6 +179,9 @@ test('a person sees one line of bounded length', () => {
   const whole = [...Array.from({ length: 39 }, () => 'x'.repeat(100)), 'y'.repeat(79)];
   assert.strictEqual(show(whole), `550 ${whole.join(' / ')}`, 'as much as is shown');
   assert.ok(show([...whole, 'z']).endsWith('y…'), 'and more');
+  assert.ok(show([...whole.slice(0, -1), 'y'.repeat(80)]).endsWith('y…'), 'also by one character');
+  const heard = (octets: number) => printHeard(`${'x'.repeat(750)}\r\n${'y'.repeat(octets)}`);
+  assert.deepStrictEqual([heard(747), heard(748)], [`${'x'.repeat(750)} / ${'y'.repeat(747)}`, `${heard(747)}…`]);
   const nineteen = Array.from({ length: 19 }, (_, i) => `5.1.1 line ${i} ${'t'.repeat(60)}`);
   assert.strictEqual(show(nineteen), `550 ${nineteen.join(' / ')}`, 'nineteen lines are shown whole');
   const short = show(Array.from({ length: 4000 }, () => 'x'));

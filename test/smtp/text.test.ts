@@ -29,6 +29,11 @@ test('isAscii', () => {
 test('UTF-8 is what the platform makes of it', () => {
   fc.assert(fc.property(anyText, (text) => assert.strictEqual(utf8(text), Buffer.from(text, 'utf8').toString('latin1'))));
   assert.strictEqual(utf8('a\ud800b'), 'a\xef\xbf\xbdb', 'a lone surrogate becomes U+FFFD');
+  for (const point of [0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff]) {
+    const text = String.fromCodePoint(point);
+    assert.strictEqual(utf8(text), Buffer.from(text, 'utf8').toString('latin1'));
+    assert.strictEqual(fromUtf8(utf8(text)), text);
+  }
 });
 
 test('octets are UTF-8 exactly when a strict decoder says so', () => {
@@ -47,7 +52,20 @@ test('octets are UTF-8 exactly when a strict decoder says so', () => {
   );
   fc.assert(fc.property(near, (text) => assert.strictEqual(fromUtf8(text), decode(text))));
   for (let first = 0x80; first < 0x100; first++)
-    for (const rest of ['', '\x80', '\x80\x80', '\x80\x80\x80', '\x9f\x80', '\xa0\x80', '\x8f\x80\x80', '\x90\x80\x80', '\xbf\xbf', 'a'])
+    for (const rest of [
+      '',
+      '\x80',
+      '\x80\x80',
+      '\x80\x80\x80',
+      '\x9f\x80',
+      '\xa0\x80',
+      '\x8f\x80\x80',
+      '\x90\x80\x80',
+      '\xbf\xbf',
+      '\x80\xc0',
+      '\xc0\x80',
+      'a',
+    ])
       assert.strictEqual(fromUtf8(String.fromCharCode(first) + rest), decode(String.fromCharCode(first) + rest), `${first} ${hex(rest)}`);
 });
 

@@ -57,6 +57,8 @@ test('W9: the failure has the limit that was over', () => {
   const failure = { kind: 'timeout', at: 'greeting', condemns: 'address', command: 'the greeting' };
   assert.deepEqual(settled({ at: 'greeting', secured: false }, limit), { ...failure, limit });
   assert.deepEqual(settled({ at: 'greeting', secured: false }), failure);
+  const heard = 'x'.repeat(16_384);
+  assert.deepEqual(settled({ at: 'greeting', secured: false }, undefined, `${heard}y`), { ...failure, heard }, 'not all that was said');
 });
 
 test('W9: so has an outcome that is uncertain because no verdict came', () => {

@@ -6,7 +6,7 @@
  * Events for the client: `! secured`, `! insecure WHY`, `! lost`, `! timeout`, `! abort`, `! sent` (all content is written;
  * `! sent, next`: and the same transaction waits once more),
  * `! failed` (our input failed), `! lacking` (it cannot go without 8BITMIME), `! block N`, `! last N` (BDAT content at hand), `! transaction`, `! noop`, `! quit`.
- * Actions that it must take: `! startTls`, `! content`, `! next block`, `! flush`, `! commit` (the end of the last block, which was held),
+ * Actions that it must take: `! startTls`, `! content`, `! next block`, `! next binary block`, `! flush`, `! commit` (the end of the last block, which was held),
  * `! ready`, `! next`, `! checked` (NOOP is answered; `! checked: FAILURE`), `! note …`, `! close`, `! destroy`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -136,6 +136,8 @@ function printFailed(failure: SessionFailure): string {
   return failure.kind === 'unsupported' ? `${where}: ${printable(utf8(printDetail(failure)))}` : where;
 }
 
+const PULLED = { data: 'content', bdat: 'next block', binary: 'next binary block' } as const;
+
 export function printAction(action: Action): string[] {
   switch (action.do) {
     case 'send':
@@ -145,7 +147,7 @@ export function printAction(action: Action): string[] {
     case 'sendBlock':
       return [`C: ${action.line}`];
     case 'pull':
-      return [`! ${action.framing === 'data' ? 'content' : 'next block'}${action.eightBit === 'pass' ? '' : ` (${action.eightBit})`}`];
+      return [`! ${PULLED[action.framing]}${action.eightBit === 'pass' ? '' : ` (${action.eightBit})`}`];
     case 'checked':
       return [action.failure ? `! checked: ${printFailed(action.failure)}` : '! checked'];
     case 'note':

@@ -339,7 +339,7 @@ function hear(plan: Plan, state: Open, reply: Reply, rest: string): Step {
   if (state.at === 'quit') return [CLOSED, { do: isWanted(state, reply) ? 'close' : 'destroy' }];
   // In answer to the content 421 is like every other 4yz: the server does not deliver what it answers so. RFC 5321 §4.2.5
   if (reply.code === 421 && state.at !== 'commit') return breakOff(plan, state, lossBy421(plan, state, reply, rest));
-  const isOutOfTurn = rest !== '' && countDue(plan, state) <= 1;
+  const isOutOfTurn = rest !== '' && countDue(state) <= 1;
   if (isOutOfTurn) {
     if (state.at === 'envelope' && isRefusal(reply)) return takeFarewell(plan, state, reply, rest);
     // A verdict stands whatever follows it, and the server's farewell may follow a refusal that ends the session.
@@ -381,11 +381,10 @@ function takeReply(plan: Plan, ending: Ending, state: Exclude<Open, Silent | In<
   }
 }
 
-/** Counts the replies that are due in this state. */
-function countDue(plan: Plan, state: State): number {
+/** Counts the replies that are due in this state. Of verdicts the last one alone decides whether the session stays, so one is due. */
+function countDue(state: State): number {
   if (state.at === 'envelope') return state.sent - state.answered;
   if (state.at === 'content') return state.blocks;
-  if (state.at === 'commit') return verdictsDue(plan, state) + (state.next?.sent ?? 0);
   return 1;
 }
 
@@ -921,7 +920,7 @@ function awaitedCommand(plan: Plan, state: State): string {
   }
 }
 
-const VERBS: Partial<Record<Phase, Verb>> = { starttls: 'STARTTLS', auth: 'AUTH', data: 'DATA', noop: 'NOOP', reset: 'RSET', quit: 'QUIT' };
+const VERBS: Partial<Record<Phase, Verb>> = { starttls: 'STARTTLS', auth: 'AUTH', data: 'DATA', noop: 'NOOP', reset: 'RSET' };
 
 /** The command that the next reply answers; none at first, and between commands. The replies to content answer DATA or BDAT. */
 function awaitedVerb(plan: Plan, state: State): Verb | undefined {

@@ -32,7 +32,7 @@ function foldText(text: string): string[] {
     let end = rest.lastIndexOf(' ', LONGEST_REPLY_TEXT_SENT);
     if (end < Math.max(code.length, 1)) {
       end = LONGEST_REPLY_TEXT_SENT;
-      while (end > LONGEST_REPLY_TEXT_SENT - 4 && (rest.charCodeAt(end) & 0xc0) === 0x80) end--;
+      while ((rest.charCodeAt(end) & 0xc0) === 0x80) end--;
     }
     out.push(rest.slice(0, end));
     rest = code + rest.slice(end).replace(/^ /, '');

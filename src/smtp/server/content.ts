@@ -95,7 +95,8 @@ export function makeContentReader(): ContentReader {
         if (octet === LF) bare++;
         at = octet === CR ? 'cr' : 'line';
       }
-      pass(at === 'dotCr' ? chunk.length - 1 : chunk.length);
+      // The CR behind a dot waits.
+      if (at !== 'dotCr') pass(chunk.length);
       return -1;
     },
   };

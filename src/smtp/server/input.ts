@@ -66,11 +66,9 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
         isKept = action.keep && search === null;
         return;
       case 'startTls':
-      case 'close':
         // RFC 3207 §6: nobody may hear after the handshake what the client said in the clear behind STARTTLS.
         chunks.length = 0;
         from = 0;
-        text = '';
     }
     perform(action);
   }
@@ -107,14 +105,14 @@ export function makeReception(settings: Receiving, perform: (action: Performed) 
   }
 
   function readData(chunk: Uint8Array): number {
-    const end = content.read(chunk, from, (octets) => {
+    const behind = content.read(chunk, from, (octets) => {
       handed += octets.length;
       if (handed <= settings.sizeLimit) perform({ do: 'content', octets });
     });
-    if (end < 0) return chunk.length;
+    if (behind < 0) return chunk.length;
     perform({ do: 'heard', line: '.' });
     events.push({ type: 'contentEnd', facts: content.facts() });
-    return end;
+    return behind;
   }
 
   function readOctets(chunk: Uint8Array): number {

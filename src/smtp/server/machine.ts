@@ -415,7 +415,7 @@ function authenticate(settings: Receiving, state: Commanding, mechanism: string,
   const chosen = settings.mechanisms.find((name) => name === mechanism);
   if (chosen === undefined) return refuseCommand(settings, state, 504, '5.5.4', 'the mechanism is not offered');
   const asked: StateAt<'auth'> = { at: 'auth', visit, mechanism: chosen, user: null };
-  if (initial !== null) return hearResponse(settings, asked, initial === '=' ? '' : initial, 'none');
+  if (initial !== null) return hearResponse(settings, asked, initial, 'none');
   return [asked, prompt(chosen === 'PLAIN' ? '' : 'VXNlcm5hbWU6')];
 }
 

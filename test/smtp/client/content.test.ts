@@ -90,10 +90,20 @@ test('an 8-bit octet is found wherever it stands', () => {
       assert.equal(scanContent(chunk).eightBit, false);
       chunk[at] = 128;
       assert.equal(scanContent(chunk).eightBit, true, `start ${start}, octet ${at}`);
+      assert.equal(scanContent(chunk.subarray(Math.max(0, at - 3), at + 4)).eightBit, true, `start ${start}, octet ${at}, and few others`);
       assert.equal(scanContent(room.subarray(start, start + at)).eightBit, false, 'octets before the chunk ends only');
       assert.equal(scanContent(room.subarray(start + at + 1, start + 80)).eightBit, false, 'octets after');
     }
   }
+});
+
+test('what comes behind an end is a line of its own', () => {
+  const encoder = contentEncoder('data');
+  for (const line of ['ab', 'cd']) {
+    encoder.push(octets(line));
+    encoder.end();
+  }
+  assert.deepEqual([encoder.facts.longestLine, encoder.facts.lines], [2, 2]);
 });
 
 test('an empty chunk between CR and LF changes nothing', () => {

@@ -41,6 +41,10 @@ const ROWS: readonly (readonly [Exclude<SessionFailure, { kind: 'rejected' }>, s
   ],
   [{ ...uncertain, verdicts: [verdict(0)], due: 2 }, 'in few words; for 1 of 2 recipients one came: <r0@foo.com> 550 full'],
   [
+    { ...uncertain, verdicts: [0, 1, 2, 3, 4].map(verdict), due: 8 },
+    `in few words; for 5 of 8 recipients one came: ${[0, 1, 2, 3, 4].map((i) => `<r${i}@foo.com> 550 full`).join(' / ')}`,
+  ],
+  [
     { ...uncertain, verdicts: [0, 1, 2, 3, 4, 5, 6].map(verdict), due: 8 },
     `in few words; for 7 of 8 recipients one came: ${[0, 1, 2, 3, 4].map((i) => `<r${i}@foo.com> 550 full`).join(' / ')} / and 2 more`,
   ],

@@ -48,7 +48,9 @@ test('a session in one piece of text for each reply', () => {
   assert.deepStrictEqual(said(dialogue.receive('220 hi\r\n')), ['C: EHLO bar.com']);
   assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 PIPE')), []);
   assert.strictEqual(dialogue.state.at, 'hello', 'a part of a reply changes nothing');
-  assert.deepStrictEqual(said(dialogue.receive('LINING\r\n')), ['! ready']);
+  const [ready] = dialogue.receive('LINING\r\n');
+  assert.ok(ready?.do === 'ready');
+  assert.deepStrictEqual([ready.channel.secured, ready.channel.authenticated], [false, false]);
   assert.deepStrictEqual(said(dialogue.on({ type: 'quit' })), ['C: QUIT']);
   assert.deepStrictEqual(said(dialogue.receive('221 bye\r\n250 more\r\n')), ['! close'], 'what comes after the end is not read');
   assert.strictEqual(dialogue.state.at, 'closed');
@@ -140,6 +142,9 @@ test('an event that cannot come is a bug of the driver, and throws', () => {
   assert.throws(() => dialogue.on({ type: 'transaction', transaction: TRANSACTION }), { message: 'bug: transaction at greeting' });
 });
 
+test('a block while DATA goes on is a bug', () =>
+  assert.throws(() => atContentSent({}, 'PIPELINING').on({ type: 'block', octets: 9, last: false }), { message: 'bug: block at content' }));
+
 test('the end of the content before the driver has announced the last block is a bug, and never a terminator', () => {
   const dialogue = new Dialogue(PLAN);
   dialogue.begin();
@@ -157,11 +162,14 @@ test('F1: the end of the content while a block is unanswered is a bug, and never
   dialogue.receive('220 hi\r\n');
   dialogue.receive('250-hi\r\n250-PIPELINING\r\n250 CHUNKING\r\n');
   dialogue.on({ type: 'transaction', transaction: TRANSACTION });
-  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n250 ok\r\n')), ['! next block']);
-  assert.deepStrictEqual(said(dialogue.on({ type: 'block', octets: 9, last: false })), ['C: BDAT 9', '! next block']);
+  const pull = { do: 'pull', framing: 'bdat', eightBit: 'pass' };
+  assert.deepStrictEqual(dialogue.receive('250 ok\r\n250 ok\r\n'), [pull]);
+  const sent = { do: 'sendBlock', line: 'BDAT 9', held: 0 };
+  assert.deepStrictEqual(dialogue.on({ type: 'block', octets: 9, last: false }), [sent, pull]);
   assert.deepStrictEqual(said(dialogue.on({ type: 'block', octets: 12, last: true })), []);
   assert.throws(() => dialogue.on({ type: 'contentSent' }), { message: 'bug: contentSent at content' });
-  assert.deepStrictEqual(said(dialogue.receive('250 ok\r\n')), ['C: BDAT 12 LAST', '! flush']);
+  const last = { do: 'sendBlock', line: 'BDAT 12 LAST', held: 2 };
+  assert.deepStrictEqual(dialogue.receive('250 ok\r\n'), [last, { do: 'flush' }]);
   assert.deepStrictEqual(said(dialogue.on({ type: 'contentSent' })), ['! commit']);
 });
 
@@ -190,7 +198,9 @@ test('a mechanism that has nothing more to say answers with an empty line', () =
   dialogue.receive('220 hi\r\n');
   assert.deepStrictEqual(said(dialogue.receive('250-hi\r\n250 AUTH X-SILENT\r\n')), ['C: AUTH X-SILENT']);
   assert.deepStrictEqual(said(dialogue.receive('334 \r\n')), ['C*: ']);
-  assert.deepStrictEqual(said(dialogue.receive('235 ok\r\n')), ['! ready']);
+  const [ready] = dialogue.receive('235 ok\r\n');
+  assert.ok(ready?.do === 'ready');
+  assert.strictEqual(ready.channel.authenticated, true);
 });
 
 test('the session is the same, however the server’s text is cut', () => {

@@ -56,26 +56,29 @@ sessions('F6: credentials stand only in lines that a transcript marks as secret,
 sessions('F6: what a server says in an exchange of AUTH is masked in every outcome', () => {
   const signature = 'v=rmF9pqV8S7suAoZWja4dJRkFsKQ=';
   for (const [code, kind] of [
-    ['535', 'rejected'],
-    ['454', 'rejected'],
-    ['421', 'lost'],
+    ['535-', 'rejected'],
+    ['454-', 'rejected'],
+    ['421-', 'lost'],
+    ['421 ', 'lost'],
+    ['235 ', 'malformed'],
   ] as const) {
     const lines = [
       '# x',
       'plan: {"auth": "CLEAR"}',
       'S: 220 hi',
+      'C: x',
       'S: 250-hi',
       'S: 250 AUTH PLAIN',
-      `S: ${code}-${signature}`,
-      `S: ${code} ${signature}`,
+      'C: x',
+      `S: ${code}${signature}`,
+      `S: ${code.slice(0, 3)} ${signature}`,
     ];
     const outcomes: string[] = [];
-    const given = lines.flatMap((line, i) => (line.startsWith('S:') && !/^S: ...-/.test(lines[i - 1] ?? '') ? ['C: x', line] : [line]));
-    replay(parseTranscript('x', given.join('\n')), Number.POSITIVE_INFINITY, (outcome) => outcomes.push(JSON.stringify(outcome)));
+    replay(parseTranscript('x', lines.join('\n')), Number.POSITIVE_INFINITY, (outcome) => outcomes.push(JSON.stringify(outcome)));
     assert.equal(outcomes.length, 1, code);
     assert.ok(outcomes[0]?.includes(`"kind":"${kind}"`), outcomes[0]);
     assert.ok(!outcomes[0]?.includes('rmF9pq'), outcomes[0]);
-    assert.ok(outcomes[0]?.includes('"****"'), outcomes[0]);
+    assert.ok(outcomes[0]?.includes('****'), outcomes[0]);
   }
 });
 

@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import { readExtensions } from '../../../src/smtp/client/extensions.ts';
 import { type AuthChannel, type Credentials, chooseMechanism, type MechanismPolicy } from '../../../src/smtp/sasl/choose.ts';
 import { MECHANISMS } from '../../../src/smtp/sasl/mechanisms.ts';
+import { digestFault } from '../../../src/smtp/sasl/sasl.ts';
 import type { ChannelBinding } from '../../../src/smtp/sasl/scram.ts';
 import { hashes } from '../../../src/transport/hashes.ts';
 
@@ -71,6 +72,11 @@ test('what the platform does not compute is passed over (FIPS 140: MD5), and wha
   assert.equal(name('CRAM-MD5 PLAIN'), 'PLAIN');
   assert.equal(name('CRAM-MD5'), "- CRAM-MD5 needs MD5, which this system's cryptography refuses");
   assert.equal(name('SCRAM-SHA-1-PLUS'), "- SCRAM-SHA-1-PLUS needs SHA-1, which this system's cryptography refuses");
+  const none = () => assert.fail('unsupported');
+  assert.equal(
+    digestFault('SCRAM-SHA-256', 'sha256', { ...hashes, hmac: none }),
+    "SCRAM-SHA-256 needs SHA-256, which this system's cryptography refuses",
+  );
   const chosen = chooseMechanism(words('SCRAM-SHA-256'), password, any, tls, fips);
   assert.ok(chosen.ok);
   const first = chosen.value.begin();
@@ -80,12 +86,13 @@ test('what the platform does not compute is passed over (FIPS 140: MD5), and wha
 });
 
 test('what the caller lacks is told from what the server lacks', () => {
-  const lacks = (credentials: Credentials) => {
-    const chosen = chooseMechanism(words(FULL), credentials, any, tls, hashes);
+  const lacks = (credentials: Credentials, channel = tls) => {
+    const chosen = chooseMechanism(words(FULL), credentials, any, channel, hashes);
     return chosen.ok ? '' : chosen.lacks;
   };
   assert.equal(lacks(nothing), 'credentials');
   assert.equal(lacks({ ...password, secret: 'a\0b' }), 'credentials');
+  assert.equal(lacks(password, clear), 'tls');
 });
 
 test('a token is no password, a password no token, unless mechanisms are configured', () => {
@@ -99,6 +106,7 @@ test('the sentence names what would fit', () => {
   assert.match(choose('GSSAPI', password, any, tls), /and the credentials fit [A-Z0-9 -]+$/);
   assert.match(choose('GSSAPI', token, any, tls), /and the credentials fit OAUTHBEARER XOAUTH2$/);
   assert.match(choose('PLAIN XOAUTH2', password, only('LOGIN'), tls), /and only LOGIN is allowed$/);
+  assert.match(choose('X'.repeat(300), password, any, tls), /^- the server offers X{200}…, and/);
   assert.match(choose('XOAUTH2 LOGIN', token, only('OAUTHBEARER'), tls), /and only OAUTHBEARER is allowed$/);
 });
 
@@ -128,6 +136,7 @@ test('pitfall 62: words are compared whole, as EHLO announced them', () => {
 });
 
 test('hostile case 10: no credentials over a channel that others can read', () => {
+  assert.deepEqual([...MECHANISMS].sort(), without('GSSAPI').split(' ').sort());
   for (const name of MECHANISMS) {
     const credentials = { ...password, clientCertificate: true };
     assert.match(choose(FULL, credentials, only(name), clear), /^- the connection is not encrypted, so no credentials are sent$/, name);
@@ -156,6 +165,8 @@ test('hostile case 13: the flag of SCRAM says whether an offer of -PLUS can have
     ['SCRAM-SHA-1 PLAIN', any, tls, 'y,,', 'the same with SHA-1'],
     ['SCRAM-SHA-256', any, unbound, 'n,,', 'we could not'],
     [FULL, only('SCRAM-SHA-256'), tls, 'n,,', 'the server offers, the configuration forbids'],
+    ['SCRAM-SHA-256', any, { ...tls, bindings: [END_POINT] }, 'y,,', 'we could in one way'],
+    ['SCRAM-SHA-256 GS2-KRB5-PLUS', any, tls, 'y,,', 'the server binds another mechanism only'],
     ['SCRAM-SHA-256 SCRAM-SHA-512-PLUS', any, tls, 'n,,', 'the server binds with a digest we do not have'],
   ] as const) {
     const chosen = chooseMechanism(words(offered), password, policy, channel, hashes);

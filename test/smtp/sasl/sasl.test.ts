@@ -61,6 +61,7 @@ test('CRAM-MD5: a challenge longer than any line is refused', () => {
 test('EXTERNAL: the identity, or nothing (which AUTH writes as "=")', () => {
   assert.equal(external('').begin().say, '');
   assert.equal(external('relay@example.org').begin().say, 'relay@example.org');
+  assert.equal(external('').begin().mayEnd, true);
   assert.match(cancelled(external('').begin().hear('')), /asks for more/);
 });
 
@@ -74,6 +75,10 @@ test('an initial response that makes AUTH longer than a command line waits for a
   assert.equal(heard(silent.hear('')).mayEnd, true);
   assert.equal(keepInitialShort(login('a', 'b')).begin().say, null);
   assert.equal(keepInitialShort(plain('', '')).name, 'PLAIN');
+  // "AUTH EXTERNAL " is 14 octets; 496 are left, which 372 octets fill.
+  assert.equal(keepInitialShort(external('x'.repeat(372))).begin().say?.length, 372, 'just as long as a command line may be');
+  assert.equal(silent.ignoresChallenge, true);
+  assert.equal(keepInitialShort(external('x'.repeat(373))).begin().ignoresChallenge, false);
 });
 
 test.run();

@@ -161,6 +161,8 @@ test('hostile case 12: the client gives up at a first message that no server may
     assert.match(cancelled(begun.hear(challenge)), expected, why);
   assert.ok(heard(begun.hear('r=abcd,s=QSXCR+Q6sek8bf92,i=4096,x=later')).say, 'a later extension is ignored');
   assert.ok(heard(begun.hear('r=abcd,s=QSXCR+Q6sek8bf92,i=600000')).say, 'the most iterations');
+  const first = 'r=abcd,s=QSXCR+Q6sek8bf92,i=4096,x='.padEnd(LONGEST_CHALLENGE, 'x');
+  assert.ok(heard(begun.hear(first)).say, 'as long as a challenge may be');
 });
 
 test('hostile case 12: the client gives up at a last message that no server may send', () => {
@@ -172,12 +174,15 @@ test('hostile case 12: the client gives up at a last message that no server may 
     ['v=!', /could not prove/, 'no base64'],
     ['v=rmF9', /could not prove/, 'the beginning of the signature'],
     ['', /could not prove/, 'nothing'],
+    ['w=rmF9pqV8S7suAoZWja4dJRkFsKQ=', /could not prove/, 'the signature by another name'],
     ['rmF9pqV8S7suAoZWja4dJRkFsKQ=', /could not prove/, 'the signature without its name'],
     ['x=1,v=rmF9pqV8S7suAoZWja4dJRkFsKQ=', /could not prove/, 'the signature behind something else'],
     ['e=invalid-proof', /refuses: invalid-proof/, 'an error'],
     [`v=${'A'.repeat(LONGEST_CHALLENGE)}`, /too long/, 'a huge signature'],
   ] as const)
     assert.match(cancelled(proving.hear(challenge)), expected, why);
+  const last = 'v=rmF9pqV8S7suAoZWja4dJRkFsKQ=,x='.padEnd(LONGEST_CHALLENGE, 'x');
+  assert.equal(heard(proving.hear(last)).mayEnd, true, 'as long as a challenge may be');
 });
 
 test('credentials that SASLprep refuses or leaves empty', () => {

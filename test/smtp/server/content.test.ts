@@ -25,6 +25,7 @@ function run(wire: string, size: number, reader = makeContentReader()): Outcome 
       content += latin1(run);
     });
     if (end >= 0) return { content, rest: wire.slice(at + end), ...reader.facts() };
+    assert.equal(end, -1);
   }
   return { content, rest: null, ...reader.facts() };
 }

@@ -44,7 +44,7 @@ function shownQuestion(question: OwnerQuestion): string | null {
     case 'data':
       return 'data';
     case 'content':
-      return `content of ${question.facts.octets}`;
+      return `content of ${question.facts.octets}${question.facts.bare > 0 ? `, ${question.facts.bare} bare` : ''}`;
   }
 }
 
@@ -58,6 +58,7 @@ function play(settings: Receiving, script: readonly string[], size: number, late
   let content = '';
   const waiting: OwnerQuestion[] = [];
   let dataRefusal: Reply | null = null;
+  let isPerforming = false;
   const answer = (question: OwnerQuestion): void => {
     const reply = question.about === 'data' ? dataRefusal : verdict(question, content);
     if (question.about === 'content') content = '';
@@ -65,6 +66,12 @@ function play(settings: Receiving, script: readonly string[], size: number, late
     reception.answer(reply, each ? [makeReply(250, '2.1.5', 'first'), makeReply(452, '4.2.2', 'second')] : []);
   };
   const perform = (action: Performed): void => {
+    assert.ok(!isPerforming, 'an action within another');
+    isPerforming = true;
+    show(action);
+    isPerforming = false;
+  };
+  const show = (action: Performed): void => {
     switch (action.do) {
       case 'heard':
         log.push(`C: ${action.line}`);
@@ -84,6 +91,7 @@ function play(settings: Receiving, script: readonly string[], size: number, late
       }
       case 'content':
         content += latin1(action.octets);
+        assert.ok(content.length <= settings.sizeLimit, 'more content than the limit');
         break;
       case 'abandon':
         content = '';
@@ -95,9 +103,12 @@ function play(settings: Receiving, script: readonly string[], size: number, late
   };
   const reception = makeReception(settings, perform);
   let wire = '';
-  const flush = (): void => {
+  const hear = (): void => {
     for (let at = 0; at < wire.length; at += size) reception.hear(octets(wire.slice(at, at + size)));
     wire = '';
+  };
+  const flush = (): void => {
+    hear();
     for (let question = waiting.shift(); question; question = waiting.shift()) answer(question);
   };
   reception.begin(secured);
@@ -106,12 +117,13 @@ function play(settings: Receiving, script: readonly string[], size: number, late
     if (line.startsWith('C: ')) wire += `${line.slice(3).replace(/ => .*$/, '')}\r\n`;
     else if (line.startsWith('> ')) wire += `${line.slice(2)}\r\n`;
     else if (line.startsWith('# ')) wire += JSON.parse(`"${line.slice(2)}"`);
-    else if (line.startsWith('! ')) {
+    else if (line === '! ended') {
+      // The client may go before the owner's answers come.
+      hear();
+      reception.end();
+    } else if (line.startsWith('! ')) {
       flush();
-      const event = line.slice(2);
-      if (event === 'secured') reception.tell('secured');
-      else if (event === 'ended') reception.end();
-      else reception.tell(event as 'lost');
+      reception.tell(line.slice(2) as 'lost');
     }
   }
   flush();
@@ -249,6 +261,8 @@ scenario(
   OPEN,
   `
   S: 220 here ESMTP nospool
+  C: FOO
+  S: 500 not a command of this server
   C: NOOP whatever
   S: 250 nothing done
   C: HELP
@@ -259,8 +273,6 @@ scenario(
   S: 502 EXPN is not offered
   C: RSET
   S: 250 reset
-  C: FOO
-  S: 500 not a command of this server
   C: RSET now
   S: 501 no argument is expected
   C: LHLO x
@@ -374,6 +386,34 @@ scenario(
 );
 
 scenario(
+  '421 to the content, too',
+  OPEN,
+  String.raw`
+  ${HELLO}${TRANSACTION}${CONTENT}
+  > please say 421
+  C: .
+  ? content of 16
+  = "please say 421\r\n"
+  S: 421 said 421
+  - close
+`,
+);
+
+scenario(
+  'a client over TLS hears of no AUTH where there is no mechanism',
+  { extensions: ['ENHANCEDSTATUSCODES'], tls: 'offered' },
+  `
+  S: 220 here ESMTP nospool
+  C: EHLO x
+  S: 250-here greets x
+  S: 250 ENHANCEDSTATUSCODES
+  C: STARTTLS
+  S: 503 5.5.1 TLS is in use already
+`,
+  true,
+);
+
+scenario(
   'parameters are taken only as offered',
   FULL,
   `
@@ -474,6 +514,15 @@ scenario(
   S: 503 5.5.1 say MAIL first
   C: NOOP
   S: 250 2.0.0 nothing done
+  ${enhanced(TRANSACTION)}
+  C: BDAT 1
+  ? data
+  # a
+  S: 250 2.0.0 1 octets taken
+  C: BDAT 0 LAST
+  ? content of 1
+  = "a"
+  S: 250 2.0.0 message accepted
 `,
 );
 
@@ -573,7 +622,7 @@ scenario(
   # a\n.\nQUIT\n
   > b
   C: .
-  ? content of 12
+  ? content of 12, 3 bare
   = "a\n.\nQUIT\nb\r\n"
   S: 250 message accepted
 `,
@@ -657,13 +706,13 @@ scenario(
 
 scenario(
   'LIMITS that are offered are kept (RFC 9422 §4)',
-  { extensions: ['DSN', 'LIMITS MAILMAX=2 RCPTMAX=3 RCPTDOMAINMAX=2'] },
+  { extensions: ['DSN', 'LIMITS rcptmax=3 MAILMAX=2 RCPTDOMAINMAX=2'] },
   `
   S: 220 here ESMTP nospool
   C: EHLO x
   S: 250-here greets x
   S: 250-DSN
-  S: 250 LIMITS MAILMAX=2 RCPTMAX=3 RCPTDOMAINMAX=2
+  S: 250 LIMITS rcptmax=3 MAILMAX=2 RCPTDOMAINMAX=2
   ${TRANSACTION}
   C: RCPT TO:<c@e.example>
   ? recipient <c@e.example>
@@ -879,6 +928,10 @@ scenario(
   S: 334
   C: * => ****
   S: 501 authentication is cancelled
+  C: AUTH PLAIN
+  S: 334
+  C: QUIT => ****
+  S: 501 the response is not one of PLAIN
   C: AUTH PLAIN eW91AG1lAHNlY3JldA== => AUTH PLAIN ****
   S: 535 nobody may act as another user
   C: AUTH PLAIN
@@ -892,6 +945,8 @@ scenario(
   C: AUTH PLAIN AG1l => AUTH PLAIN ****
   S: 501 the response is not one of PLAIN
   C: AUTH PLAIN AAB4 => AUTH PLAIN ****
+  S: 501 the response is not one of PLAIN
+  C: AUTH PLAIN AG1lAHNlY3JldAA= => AUTH PLAIN ****
   S: 501 the response is not one of PLAIN
   C: AUTH PLAIN AABhAGIAYw== => AUTH PLAIN ****
   S: 501 the response is not one of PLAIN
@@ -1072,6 +1127,20 @@ test('a verdict after the client was lost changes nothing', () => {
   assert.deepEqual(seen, ['ask', 'close']);
 });
 
+test('octets of no length are nothing, and before it begins a reception hears none', () => {
+  const seen: string[] = [];
+  const reception = makeReception(RECEIVING, (action) => {
+    seen.push(action.do);
+    if (action.do === 'ask') reception.answer(null);
+  });
+  assert.equal(reception.state.at, 'closed');
+  reception.begin(false);
+  reception.hear(octets('EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 2\r\n'));
+  const before = seen.length;
+  reception.hear(octets(''));
+  assert.equal(seen.length, before);
+});
+
 test('the connection itself may be refused', () => {
   const log: string[] = [];
   const reception = makeReception(RECEIVING, (action) => {
@@ -1194,6 +1263,8 @@ const REPLIES: readonly (readonly [Reply, readonly string[], string])[] = [
     [`550-${'x'.repeat(500)}`, `550 ${'y'.repeat(20)}`],
     'cut at a blank',
   ],
+  [{ code: 550, enhanced: null, lines: [`x ${'y'.repeat(506)}`] }, ['550-x', `550 ${'y'.repeat(506)}`], 'also at the first one'],
+  [{ code: 550, enhanced: null, lines: ['x'.repeat(506)] }, [`550 ${'x'.repeat(506)}`], 'a line that just fits'],
   [{ code: 550, enhanced: null, lines: ['x'.repeat(600)] }, [`550-${'x'.repeat(506)}`, `550 ${'x'.repeat(94)}`], 'cut where it must be'],
   [
     { code: 550, enhanced: null, lines: [utf8(`x${'é'.repeat(300)}`)] },
@@ -1217,6 +1288,9 @@ for (const [reply, lines, why] of REPLIES)
     for (const line of replyLines(reply)) assert.ok(line.length <= 510);
   });
 
+test('a reply that is made has its enhanced code in numbers, too', () =>
+  assert.deepEqual(makeReply(552, '5.3.4', 'no').enhanced, { class: 5, subject: 3, detail: 4 }));
+
 test('a question carries the transaction that it is about', () => {
   const visit = { hello: 'c', secured: false, user: null, mails: 0, faults: 0 };
   let state: ServerState = { at: 'command', visit, transaction: null };
@@ -1234,6 +1308,10 @@ test('a question carries the transaction that it is about', () => {
     [0, 0, 1, 2],
   );
   assert.equal((state as ServerState).at, 'data');
+  state = { at: 'command', visit, transaction: null };
+  for (const line of ['MAIL FROM:<a@b>', 'RCPT TO:<c@d>', 'BDAT 3']) hear(line);
+  const last = asked.at(-1);
+  assert.equal(last?.about === 'data' && last.transaction.chunked, 0);
 });
 
 test('an event that cannot be is a bug of the driver', () => {
@@ -1263,13 +1341,16 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['RSET', '250 2.0.0 reset'],
   ['FOO', '500 5.5.1 not a command'],
   ['NOOP\\n', '500 5.5.2 end a line with CR LF'],
-  [`NOOP ${'x'.repeat(100_000)}`, '500 5.5.6 the line is too long'],
+  // 64 KiB with CR.
+  [`NOOP ${'x'.repeat(65_530)}`, '250 2.0.0 nothing done'],
+  [`NOOP ${'x'.repeat(65_531)}`, '500 5.5.6 the line is too long'],
   ['GET / HTTP/1.1', '421 4.7.0 here speaks SMTP, not HTTP'],
   ['STARTTLS', '502 5.5.1 STARTTLS is not offered'],
   ['STARTTLS', '220 2.0.0 begin TLS', { tls: 'offered' }],
   ['MAIL FROM:<a@b>', '530 5.7.0 say STARTTLS first', { tls: 'required' }],
   ['NOOP', '250 2.0.0 nothing done', { tls: 'required' }],
   ['QUIT', '221 2.0.0 here says goodbye', { tls: 'required' }],
+  ['LHLO x', '250 STARTTLS', { protocol: 'lmtp', tls: 'required' }],
   ['LHLO x', '500 5.5.1 this is SMTP: say EHLO'],
   ['EHLO x', '500 5.5.1 this is LMTP: say LHLO', { protocol: 'lmtp' }],
   ['EHLO', '501 5.5.4 '],
@@ -1282,10 +1363,12 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d', '501 5.1.3 '],
   ['HELO x|MAIL FROM:<a@b> FOO=1', '555 5.5.4 the parameter FOO is not offered'],
   ['HELO x|MAIL FROM:<a@b> SIZE=x', '501 5.5.4 the value of SIZE is wrong'],
+  ['HELO x|MAIL FROM:<a@b>', '250 2.1.0 sender accepted', { sizeLimit: 0 }],
   ['HELO x|MAIL FROM:<a@b> SIZE=11', '552 5.3.4 a message may have 10 octets', { sizeLimit: 10 }],
   ['HELO x|MAIL FROM:<a@b> SIZE=10', '250 2.1.0 sender accepted', { sizeLimit: 10 }],
   ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '501 5.5.4 BINARYMIME is not offered'],
   ['HELO x|MAIL FROM:<a@b> BODY=BINARYMIME', '250 2.1.0', { extensions: [...RECEIVING.extensions, 'BINARYMIME'] }],
+  ['HELO x|MAIL FROM:<a@b> AUTH=<>', '250 2.1.0', { mechanisms: ['PLAIN'] }],
   ['HELO x|MAIL FROM:<é@b>', '550 5.6.7 an address that is not ASCII'],
   [
     'HELO x|MAIL FROM:<a@b>|RSET|MAIL FROM:<a@b>',
@@ -1310,6 +1393,7 @@ const CODES: readonly (readonly [string, string, Partial<Receiving>?])[] = [
   ['DATA', '503 5.5.1 say MAIL first'],
   ['HELO x|MAIL FROM:<a@b>|DATA', '503 5.5.1 no recipient is known: say RCPT first'],
   ['HELO x|MAIL FROM:<a@b>|RCPT TO:<550@d>|DATA', '554 5.5.1 no recipient was accepted'],
+  ['HELO x|MAIL FROM:<a@b>|RCPT TO:<é@d>|DATA', '554 5.5.1 no recipient was accepted'],
   ['LHLO x|MAIL FROM:<a@b>|RCPT TO:<550@d>|DATA', '503 5.5.1 no recipient is known: say RCPT first', { protocol: 'lmtp' }],
   ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA', '354 send the content'],
   ['HELO x|MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA|.', '250 2.0.0 message accepted'],

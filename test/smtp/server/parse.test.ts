@@ -36,6 +36,7 @@ const CASES: readonly (readonly [string, string, string])[] = [
   ['EHLO under_score', 'EHLO under_score', 'one word is enough'],
   ['EHLO', 'malformed EHLO: the name of the client is missing', 'no name'],
   ['EHLO a b', 'malformed EHLO: one name is expected', 'two names'],
+  ['NOOP1', 'unknown', 'so it is with a digit'],
   ['EHLOx', 'unknown', 'a longer word is another word'],
   ['MAIL FROM:<a@b.example>', 'MAIL <a@b.example>', 'plain'],
   ['mail from:<a@b.example>', 'MAIL <a@b.example>', 'any case'],
