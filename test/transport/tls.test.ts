@@ -504,6 +504,27 @@ onBun('certificates of authorities that cannot be read are a failure in the same
   assert.match(await handshake(serve(good), { with: { caFile: broken } }, detail), /^TLS cannot be set up: /);
 });
 
+test('the environment is as before when a context was made with the store of OpenSSL empty', async () => {
+  const { execArgv } = process;
+  const before = process.env.SSL_CERT_FILE;
+  process.execArgv = ['--use-openssl-ca'];
+  try {
+    for (const [named, own] of [
+      [undefined, good],
+      ['/etc/own.pem', selfSigned],
+    ] as const) {
+      if (named === undefined) delete process.env.SSL_CERT_FILE;
+      else process.env.SSL_CERT_FILE = named;
+      const prepared = await prepareTls(policy({ caFile: file(own.own) }), wantedNames(policy(), HOST), { implicit: true });
+      assert.deepEqual([prepared.ok, process.env.SSL_CERT_FILE], [true, named]);
+    }
+  } finally {
+    process.execArgv = execArgv;
+    if (before === undefined) delete process.env.SSL_CERT_FILE;
+    else process.env.SSL_CERT_FILE = before;
+  }
+});
+
 test('hostile case 39: NODE_TLS_REJECT_UNAUTHORIZED=0 has no effect', async () => {
   const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
   const emitWarning = process.emitWarning;
