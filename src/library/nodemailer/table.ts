@@ -62,7 +62,7 @@ export const OPTIONS: Table = {
   idleTimeout: ['mapped', 'default 240,000; 0 is for ever'],
   rateLimit: ['mapped', 'messages that begin within `rateDelta`'],
   rateDelta: ['mapped', 'milliseconds; default 1,000'],
-  dsn: ['mapped', 'the default for messages without `dsn`'],
+  dsn: ['added', 'the default for messages without `dsn`'],
   dkim: ['mail', 'signs the message'],
   disableFileAccess: ['mail', ''],
   disableUrlAccess: ['mail', ''],
