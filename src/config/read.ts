@@ -112,22 +112,28 @@ export const systemFolder = (systemFile: string): string => systemFile.replace(/
 /** True for the name of a file in that folder that is read: neither a hidden one nor an editor's copy. */
 export const isPart = (name: string): boolean => /^[^.].*\.toml$/s.test(name);
 
-/** The system file, and behind it those of its folder in the order of their names; [] = none is there. */
-function readSystem(systemFile: string, read: (path: string, kind: ConfigKind) => FileContent): readonly Found[] {
+/** The system file, be it there or not, and behind it those of its folder in the order of their names. Throws where the folder cannot be read. */
+export function listSystemFiles(systemFile: string): readonly string[] {
   const folder = systemFolder(systemFile);
-  let names: readonly string[] = [];
-  const found: Found[] = [];
+  // Most hosts have no such folder, and an error is dear.
+  const names = existsSync(folder) ? readdirSync(folder).filter(isPart) : [];
+  return [systemFile, ...names.toSorted().map((name) => `${folder}/${name}`)];
+}
+
+/** What is read of them; [] = none is there. */
+function readSystem(systemFile: string, read: (file: string, kind: ConfigKind) => FileContent): readonly Found[] {
+  let files: readonly string[] = [systemFile];
+  const closed: Found[] = [];
   try {
-    // Most hosts have no such folder, and an error is dear.
-    if (existsSync(folder)) names = readdirSync(folder).filter(isPart);
+    files = listSystemFiles(systemFile);
   } catch (error) {
+    const folder = systemFolder(systemFile);
     if (codeOf(error) !== 'ENOTDIR')
-      found.push({ path: folder, content: { state: 'closed', detail: `${folder}: ${whyUnread(folder, error)}` } });
+      closed.push({ path: folder, content: { state: 'closed', detail: `${folder}: ${whyUnread(folder, error)}` } });
   }
-  found.unshift(
-    ...[systemFile, ...names.toSorted().map((name) => `${folder}/${name}`)].map((path) => ({ path, content: read(path, 'system') })),
+  return [...files.map((file) => ({ path: file, content: read(file, 'system') })), ...closed].filter(
+    ({ content }) => content.state !== 'absent',
   );
-  return found.filter(({ content }) => content.state !== 'absent');
 }
 
 const refusal = (sentence: string): ConfigAnswer => ({ ok: false, errors: [sentence] });

@@ -1,13 +1,13 @@
 /** The files that are the configuration of the system together, and what one that is not written yet would collide with. Writes nothing. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { mergeFiles } from '../config/merge.ts';
-import { isPart, SYSTEM_FILE, systemFolder } from '../config/read.ts';
+import { isPart, listSystemFiles, SYSTEM_FILE, systemFolder } from '../config/read.ts';
 import { parseToml } from '../config/toml.ts';
 
 /** True for /etc/nospool.toml and for the files of /etc/nospool.d that are read: every user's sendmail reads them. */
-export const isSystemFile = (file: string): boolean =>
-  file === SYSTEM_FILE || (path.dirname(file) === systemFolder(SYSTEM_FILE) && isPart(path.basename(file)));
+export const isSystemFile = (file: string, systemFile = SYSTEM_FILE): boolean =>
+  file === systemFile || (path.dirname(file) === systemFolder(systemFile) && isPart(path.basename(file)));
 
 /** The errors that sendmail would report if `text` stood in `file`; [] also where a file cannot be read, which `nospool check` reports. */
 export function findClashes(file: string, text: string): readonly string[] {
@@ -21,10 +21,9 @@ export function findClashes(file: string, text: string): readonly string[] {
 }
 
 function readSystemFiles(): readonly (readonly [string, string])[] {
-  const folder = systemFolder(SYSTEM_FILE);
   try {
-    const names = existsSync(folder) ? readdirSync(folder).filter(isPart).toSorted() : [];
-    return [SYSTEM_FILE, ...names.map((name) => `${folder}/${name}`)].filter(existsSync).map((name) => [name, readFileSync(name, 'utf8')]);
+    const files = listSystemFiles(SYSTEM_FILE).filter((name) => existsSync(name));
+    return files.map((name) => [name, readFileSync(name, 'utf8')]);
   } catch {
     return [];
   }

@@ -683,6 +683,18 @@ test('msmtp: what aliases hold for, and the From field that is added, is told wh
   );
 });
 
+test('msmtp: beside auto_from, from is told to be without effect', () =>
+  assert.deepEqual(
+    imported({ '/etc/msmtprc': 'host a.example\nfrom web1@example.net\nauto_from on\n' })
+      .notes.filter(({ key }) => key === 'from' || key === 'auto_from')
+      .map(({ key, effect, text }) => `${key} ${effect}: ${text}`),
+    [
+      'from dropped: auto_from counts',
+      'auto_from approximated: from = "{login}"; msmtp sends the bare login',
+      "auto_from approximated: force_reverse_path; -f '<>' stays as it is",
+    ],
+  ));
+
 test('dma and ssmtp: at which domain aliases take the mail of other people is told', () => {
   const told = (files: Files): readonly string[] =>
     imported(files).notes.flatMap(({ text }) => (/ hold for recipients | behind such a login/.test(text) ? [text] : []));
@@ -698,7 +710,7 @@ test('dma and ssmtp: at which domain aliases take the mail of other people is to
   ])
     assert.deepEqual(dma(none), [], none);
   assert.deepEqual(told({ '/etc/ssmtp/ssmtp.conf': 'mailhub=a\nroot=ops@example.net\nrewriteDomain=example.org\n' }), [
-    'the router also takes mail in which example.org or localhost is written behind such a login; ssmtp does not',
+    'the router also takes mail in which example.org or the name of this host or localhost is written behind such a login; ssmtp does not',
   ]);
 });
 

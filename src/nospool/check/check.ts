@@ -5,7 +5,7 @@
 
 import { existsSync, statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
-import { SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
+import { userFile } from '../../config/read.ts';
 import { commandNames } from '../../process/names.ts';
 import { failWith, makeTrace, writeJson, writeLines } from '../../process/stderr.ts';
 import { NO_SMARTHOST } from '../../router/resolve.ts';
@@ -18,6 +18,7 @@ import { systemSecurity } from '../../submit/security.ts';
 import type { Submitter } from '../../submit/submission.ts';
 import { endpointsOf, targetsOf } from '../../transport/lookup/endpoints.ts';
 import type { Endpoint, Target } from '../../transport/lookup/target.ts';
+import { isSystemFile } from '../clashes.ts';
 import { loadConfiguration } from '../load-configuration.ts';
 import { type Audience, findAudience } from './audience.ts';
 import { findInPlace } from './in-place.ts';
@@ -132,15 +133,13 @@ function warnUnnamed(config: Config, { hostname, login }: Submitter): readonly s
 
 /** An administrator should know that a user, or a web application, can send by another configuration. */
 function warnUnlocked({ path, lock }: Config, euid: number): readonly string[] {
-  if (euid !== 0 || lock || !isOfSystem(path)) return [];
+  if (euid !== 0 || lock || !isSystemFile(path)) return [];
   return [`${path} is not locked: files of users, -C and the environment are used in its place; lock = true makes it the only one`];
 }
 
 /** A user who has written a file should know that it changes nothing. */
 const warnUnused = ({ path, lock }: Config, own: string | null): readonly string[] =>
-  lock && isOfSystem(path) && own !== null && existsSync(own) ? [`${own} is not used, because ${path} is locked`] : [];
-
-const isOfSystem = (path: string): boolean => path === SYSTEM_FILE || path.startsWith(`${systemFolder(SYSTEM_FILE)}/`);
+  lock && isSystemFile(path) && own !== null && existsSync(own) ? [`${own} is not used, because ${path} is locked`] : [];
 
 /** Users who cannot write the log have none, unless there is a syslog. */
 async function warnUnlogged({ place }: LogTest, audience: Audience | null): Promise<readonly string[]> {

@@ -94,7 +94,7 @@ export function importSsmtp(file: ForeignFile, findFile: FindFile): Translation 
       'root',
       `a router for the ${logins.length} logins of this host with a uid below 1000; it does not know logins that are added later`,
     );
-    const names = [...new Set([domain, get('hostname'), 'localhost'])].filter(Boolean);
+    const names = [...new Set([domain, get('hostname') || 'the name of this host', 'localhost'])].filter(Boolean);
     approximate('root', `the router also takes mail in which ${names.join(' or ')} is written behind such a login; ssmtp does not`);
   } else map('root', 'as it is without a key');
   const revaliases = findFile('revaliases');

@@ -5,7 +5,7 @@
 import { chmodSync, chownSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { interpret } from '../../config/interpret.ts';
-import { readConfig, SYSTEM_FILE, systemFolder, userFile } from '../../config/read.ts';
+import { readConfig, SYSTEM_FILE, userFile } from '../../config/read.ts';
 import { parseToml } from '../../config/toml.ts';
 import { identify } from '../../process/identity.ts';
 import { failWith, writeDocument, writeLines } from '../../process/stderr.ts';
@@ -87,7 +87,7 @@ export async function init(options: InitOptions, world: InitSurroundings): Promi
 
 /** The file of the system that keeps the written one out; null = there is none. */
 async function findLock(output: string, { who, systemFile = SYSTEM_FILE }: InitSurroundings): Promise<string | null> {
-  if (output === systemFile || path.dirname(output) === systemFolder(systemFile)) return null;
+  if (isSystemFile(output, systemFile)) return null;
   const answer = await readConfig({ path: null, env: {}, home: null, euid: who.euid, systemFile });
   return answer.ok && answer.config.lock ? answer.config.path : null;
 }

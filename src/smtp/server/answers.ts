@@ -23,7 +23,7 @@ export function replyLines({ code, lines }: Reply): readonly string[] {
   return texts.map((text, i) => `${code}${i === texts.length - 1 ? ' ' : '-'}${text}`.trimEnd());
 }
 
-/** Cuts at blanks where there are any, never inside a UTF-8 sequence; an enhanced code stands before each piece. RFC 2034 §4 */
+/** Cuts UTF-8 at blanks where there are any, never inside a UTF-8 sequence; an enhanced code stands before each piece. RFC 2034 §4 */
 function foldText(text: string): string[] {
   const [code = ''] = /^[245]\.\d{1,3}\.\d{1,3} /.exec(text) ?? [];
   const out: string[] = [];

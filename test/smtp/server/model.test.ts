@@ -45,7 +45,12 @@ const firstWord = (content: string): Say => {
 };
 /** LMTP: the second recipient's mailbox is full, whatever the content is. RFC 2033 §4.2 */
 const verdictFor = (i: number, content: string): number => (i === 1 ? 452 : SAYS[firstWord(content)] || 250);
-const isSpoken = (code: number): boolean => code < 300;
+const isYes = (code: number): boolean => code < 300;
+/** The owner's verdicts on a content, one a reply, and who has it then. */
+function verdictsOn(protocol: Receiving['protocol'], to: readonly string[], content: string) {
+  const codes = protocol === 'lmtp' ? to.map((_, i) => verdictFor(i, content)) : [verdictFor(0, content)];
+  return { codes, has: to.filter((_, i) => isYes(codes[protocol === 'lmtp' ? i : 0] as number)) };
+}
 
 /** RFC 5321 §4.1.4, RFC 3030 §2, RFC 2033 §4.2. */
 function model({ protocol, sizeLimit }: Receiving, steps: readonly Step[]): Seen {
@@ -69,7 +74,7 @@ function model({ protocol, sizeLimit }: Receiving, steps: readonly Step[]): Seen
   const say = (code: number): boolean => {
     codes.push(code);
     if (code === 421 || code === 221) open = false;
-    return isSpoken(code);
+    return isYes(code);
   };
   /** Whether content may come, by the code that says why not; 0 = it may. */
   const barred = (): number => {
@@ -78,10 +83,8 @@ function model({ protocol, sizeLimit }: Receiving, steps: readonly Step[]): Seen
     return refused > 0 && protocol === 'smtp' ? 554 : 503;
   };
   const finish = (content: string): void => {
-    const message = { from: from as string, content };
-    const all = protocol === 'lmtp' ? to.map((_, i) => verdictFor(i, content)) : [SAYS[firstWord(content)] || 250];
-    const has = protocol === 'lmtp' ? to.filter((_, i) => isSpoken(all[i] as number)) : isSpoken(all[0] as number) ? to : [];
-    if (has.length > 0) taken.push({ ...message, to: has });
+    const { codes: all, has } = verdictsOn(protocol, to, content);
+    if (has.length > 0) taken.push({ from: from as string, to: has, content });
     forget();
     for (const code of all) say(code);
   };
@@ -170,12 +173,9 @@ function play(settings: Receiving, wire: string, size: number, isLate: boolean):
         return [refuse(SAYS[localPart as Say]), []];
       }
       case 'content': {
-        const message = { from, content };
-        const own = refuse(SAYS[firstWord(content)]);
-        const each = settings.protocol === 'lmtp' ? to.map((_, i) => makeReply(verdictFor(i, content), '', 'so the owner says')) : [];
-        const has = settings.protocol === 'lmtp' ? to.filter((_, i) => isSpoken(verdictFor(i, content))) : own === null ? to : [];
-        if (has.length > 0) taken.push({ ...message, to: has });
-        return [settings.protocol === 'lmtp' && own?.code !== 421 ? null : own, each];
+        const { codes: all, has } = verdictsOn(settings.protocol, to, content);
+        if (has.length > 0) taken.push({ from, to: has, content });
+        return [refuse(SAYS[firstWord(content)]), all.map((code) => makeReply(code, '', 'so the owner says'))];
       }
       default:
         return [null, []];
